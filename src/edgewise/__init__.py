@@ -1,0 +1,29 @@
+"""Kolmogorov–Arnold networks that fit to machine precision and give their formula back."""
+
+from edgewise import bases as bases
+
+# networks
+from edgewise._network import KAN as KAN
+from edgewise._layer import KANLayer as KANLayer
+from edgewise._network import Trace as Trace
+from edgewise._network import trace as trace
+
+# grids
+from edgewise._grid import adapt as adapt
+from edgewise._grid import refine as refine
+
+# symbols
+from edgewise._primitives import PRIMITIVES as PRIMITIVES
+from edgewise._primitives import Library as Library
+from edgewise._primitives import Primitive as Primitive
+from edgewise._types import Edge as Edge
+
+# errors
+from edgewise._errors import ConfigError as ConfigError
+from edgewise._errors import DataError as DataError
+from edgewise._errors import EdgewiseError as EdgewiseError
+from edgewise._errors import FormatError as FormatError
+from edgewise._errors import MissingExtraError as MissingExtraError
+from edgewise._errors import ShapeError as ShapeError
+
+__version__ = "0.1.0"

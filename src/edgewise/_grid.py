@@ -1,0 +1,89 @@
+"""Move grids to the data, and make them finer."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from edgewise._errors import ConfigError
+from edgewise._layer import KANLayer
+from edgewise._network import KAN
+from edgewise.bases import Basis
+
+
+@torch.no_grad()
+def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05) -> KAN:
+    """Lay every grid over the range of what comes through it.
+
+    A grid that already covers its range, and is not more than a third wider, stays where it is. Where a
+    grid moves, its edges are projected onto the new basis by least squares.
+
+    Args:
+        model: The network; it is not changed.
+        x: Inputs, as many as represent the data.
+        margin: How much wider than the range a moved grid is, on each side, as a share of the range.
+
+    Returns:
+        A copy with moved grids.
+
+    Example:
+        >>> wide = ew.adapt(model, 10 * x, margin=0)
+        >>> wide.layers[0].basis.domain.round(decimals=1)
+        tensor([[-10.,  10.],
+                [-10.,  10.]], dtype=torch.float64)
+    """
+    model = copy.deepcopy(model)
+    for layer, nodes in model.parts():
+        low, high = layer.basis.domain.unbind(-1)
+        least, most = x.amin(0), x.amax(0)
+        span = most - least
+        outside = (least < low) | (most > high)
+        slack = (least - low) + (high - most) > (1 / 3 + 2 * margin) * span
+        moves = (outside | slack) & (span > 1e-12 * (1e-300 + least.abs() + most.abs()))
+        if bool(moves.any()):
+            new_low = torch.where(moves, least - margin * span, low)
+            new_high = torch.where(moves, most + margin * span, high)
+            transfer(layer, layer.basis.with_domain(torch.stack([new_low, new_high], -1)))
+        x = nodes(layer(x))
+    return model
+
+
+def refine(model: KAN, grid: int) -> KAN:
+    r"""Give every spline a finer grid without changing the function.
+
+    Where the new knots contain the old ones (`grid` is a multiple of the old) this is knot insertion
+    and exact; elsewhere each edge is projected onto the new basis, with an error of
+    :math:`O(h^{d+1})` (de Boor 1978, ch. XI).
+
+    Args:
+        model: The network; it is not changed.
+        grid: The new number of intervals, at least the old one.
+
+    Returns:
+        A copy with the finer grid.
+
+    Raises:
+        ConfigError: If `grid` is smaller than the old one.
+
+    Example:
+        >>> finer = ew.refine(model, grid=2 * model.grid)
+        >>> bool(torch.dist(finer(x), model(x)) < 1e-12)
+        True
+    """
+    if grid < model.grid:
+        raise ConfigError(f"refine makes a grid finer: {grid} is less than the model's {model.grid}.")
+    model = copy.deepcopy(model)
+    for layer, _ in model.parts():
+        transfer(layer, layer.basis.with_grid(grid))
+    return model
+
+
+@torch.no_grad()
+def transfer(layer: KANLayer, basis: Basis) -> None:
+    """Carry the edges of a layer over to another basis, in place."""
+    matrix = basis.transfer_from(layer.basis)  # (inputs, new, old)
+    layer.coef = torch.nn.Parameter(torch.einsum("oik,ink->oin", layer.coef, matrix))
+    layer.basis = basis

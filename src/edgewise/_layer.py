@@ -1,0 +1,199 @@
+"""A layer of edges: every input meets every output through a function of its own."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from edgewise._errors import ConfigError, ShapeError
+from edgewise._primitives import Primitive
+from edgewise.bases import Basis
+
+
+class Lock(nn.Module):
+    """The function of an edge that is locked to a primitive: `c * f(a * x + b) + d`.
+
+    Args:
+        primitive: The function f.
+        constants: a, b, c, d.
+        free: Which of the four are trained; all by default.
+    """
+
+    constants: Tensor
+    free: Tensor
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        constants: Float[Tensor, "4"],
+        free: Bool[Tensor, "4"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.primitive = primitive
+        self.constants = nn.Parameter(constants.detach().clone())
+        if free is None:
+            free = torch.ones(4, dtype=torch.bool, device=constants.device)
+        self.register_buffer("free", free.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate the function at each element of x."""
+        a, b, c, d = torch.where(self.free, self.constants, self.constants.detach()).unbind()
+        return c * self.primitive.torch(a * x + b) + d
+
+    def columns(self, x: Float[Tensor, " batch"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the value, its derivative in x, and those in a, b, c, d: (batch, 4)."""
+        a, b, c, d = self.constants.detach().unbind()
+        value, slope = self.primitive.slope(a * x + b)
+        by_constant = torch.stack([c * slope * x, c * slope, value, torch.ones_like(x)], -1)
+        return c * value + d, c * slope * a, by_constant
+
+    def extra_repr(self) -> str:
+        """Show the primitive's name."""
+        return repr(self.primitive.name)
+
+
+class KANLayer(nn.Module):
+    r"""A Kolmogorov–Arnold layer: :math:`y_o = \sum_i \phi_{oi}(x_i)` (arXiv 2404.19756, eq. 2.5).
+
+    Each edge is in one of three states: numeric (`mask` is true: coefficients times basis), locked to a
+    primitive, or off.
+
+    Args:
+        basis: The functions that the edges are made of; it tells the number of inputs.
+        out_features: The number of outputs.
+        curvature: The share of each edge's initial variance that is random bending; the rest is a
+            random line.
+
+    Raises:
+        ConfigError: If `out_features` is less than 1.
+
+    Example:
+        >>> layer = ew.KANLayer(ew.bases.BSpline(3, grid=5), 2)
+        >>> layer(torch.zeros(10, 3)).shape
+        torch.Size([10, 2])
+    """
+
+    mask: Tensor
+
+    def __init__(self, basis: Basis, out_features: int, *, curvature: float = 0.1) -> None:
+        super().__init__()
+        if out_features < 1:
+            raise ConfigError(f"A layer needs at least one output, got {out_features}.")
+        self.basis = basis
+        like = basis.domain
+        shape = (out_features, basis.in_features)
+        self.coef = nn.Parameter(like.new_empty((*shape, basis.size)))
+        self.register_buffer("mask", torch.ones(shape, dtype=torch.bool, device=like.device))
+        self.locks = nn.ModuleDict()
+        self.reset_parameters(curvature)
+
+    @property
+    def in_features(self) -> int:
+        """The number of inputs."""
+        return self.coef.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """The number of outputs."""
+        return self.coef.shape[0]
+
+    @property
+    def active(self) -> Bool[Tensor, "outputs inputs"]:
+        """Which edges are numeric or locked, not off."""
+        active = self.mask.clone()
+        for (o, i), _ in self.locked():
+            active[o, i] = True
+        return active
+
+    def locked(self) -> list[tuple[tuple[int, int], Lock]]:
+        """List the locked edges: ((output, input), lock)."""
+        pairs = []
+        for key, lock in self.locks.items():
+            o, _, i = key.partition("_")
+            assert isinstance(lock, Lock)
+            pairs.append(((int(o), int(i)), lock))
+        return pairs
+
+    def lock(self, o: int, i: int, lock: Lock) -> None:
+        """Let the edge from input i to output o be this lock from now on."""
+        self.mask[o, i] = False
+        self.locks[f"{o}_{i}"] = lock
+
+    def remove(self, o: int, i: int) -> None:
+        """Switch the edge from input i to output o off."""
+        self.mask[o, i] = False
+        if f"{o}_{i}" in self.locks:
+            del self.locks[f"{o}_{i}"]
+
+    @torch.no_grad()
+    def reset_parameters(
+        self, curvature: float = 0.1, *, generator: torch.Generator | None = None
+    ) -> None:
+        r"""Draw new edges that keep the variance of what passes through.
+
+        With u the input on a scale where its grid is [-1, 1] and :math:`\mathrm{Var}\,u = 1/3`, each
+        output has :math:`\mathrm{Var}\,y = 1/3`: an edge is a random line in u plus random bending
+        that has neither mean nor trend over the grid. An output has mean zero.
+
+        Args:
+            curvature: The share of the variance that bends, 0 to 1.
+            generator: Where the random numbers come from; torch's global one by default.
+        """
+        one, x = self.basis.line()
+        low, high = self.basis.domain.unbind(-1)
+        if self.coef.is_meta:
+            return
+        u = (2 * x - (low + high).unsqueeze(-1) * one) / (high - low).unsqueeze(-1)
+        noise = _randn(self.coef, generator)
+        for direction in (one, u - u.mean(-1, keepdim=True)):  # no mean, no trend
+            share = (noise * direction).sum(-1, keepdim=True) / direction.square().sum(-1, keepdim=True)
+            noise = noise - share * direction
+        points = self.basis._points()
+        values = self.basis(points)  # (points, inputs, basis)
+        bend = torch.einsum("pik,oik->poi", values, noise)
+        power = bend.square().mean(0).mean(-1, keepdim=True)  # (outputs, 1)
+        # orthogonal slopes: a deep stack of lines neither grows nor shrinks (Saxe et al. 2014)
+        slopes = nn.init.orthogonal_(torch.empty_like(self.coef[..., 0]), generator=generator)
+        slopes = slopes / slopes.norm(dim=1, keepdim=True)
+        bending = noise * torch.sqrt(curvature / 3 / (self.in_features * power)).unsqueeze(-1)
+        self.coef.copy_(bending + (1 - curvature) ** 0.5 * slopes.unsqueeze(-1) * u)
+
+    def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
+        """Sum the edges that enter each output.
+
+        Raises:
+            ShapeError: If x has another number of columns than the layer has inputs.
+        """
+        self._check(x)
+        coef = self.coef * self.mask.unsqueeze(-1)
+        y = torch.einsum("bik,oik->bo", self.basis(x), coef)
+        if len(self.locks) == 0:
+            return y
+        columns = list(y.unbind(-1))
+        for (o, i), lock in self.locked():
+            columns[o] = columns[o] + lock(x[:, i])
+        return torch.stack(columns, -1)
+
+    def edges(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs inputs"]:
+        """Evaluate every edge for itself; edges that are off give zero."""
+        self._check(x)
+        y = torch.einsum("bik,oik->boi", self.basis(x), self.coef * self.mask.unsqueeze(-1))
+        for (o, i), lock in self.locked():
+            y[:, o, i] = lock(x[:, i])
+        return y
+
+    def extra_repr(self) -> str:
+        """Show the sizes."""
+        return f"{self.in_features} -> {self.out_features}"
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 2 or x.shape[1] != self.in_features:
+            raise ShapeError(
+                f"This layer takes inputs of shape (batch, {self.in_features}), "
+                f"got {tuple(x.shape)}."
+            )
+
+
+def _randn(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)

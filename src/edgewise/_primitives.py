@@ -1,0 +1,201 @@
+"""The symbolic words: functions that an edge can be locked to, in torch and in SymPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from edgewise._errors import ConfigError
+
+Interval: TypeAlias = tuple[float, float]
+Gauge: TypeAlias = Literal["none", "linear", "power", "exp", "log", "odd", "even", "sine", "cosine"]
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """A one-variable function with its torch form, its SymPy form and what a search needs to know.
+
+    An edge that is locked to it computes `c * f(a * x + b) + d`. To add one of your own, a name, a
+    torch function and a SymPy function are enough.
+
+    Args:
+        name: What it is called in tables, files and `lock`.
+        torch: An elementwise torch function, differentiable.
+        sympy: A function from a SymPy expression to a SymPy expression.
+        complexity: What a search pays for using it; the line x costs 1.
+        domain: Where it is defined, as an open interval of its argument.
+        gauge: Which constants are redundant: "power" of degree `degree` and "linear" make a scale of
+            the argument a scale of the value; "exp" a shift a scale; "log" a scale a shift; "odd" and
+            "even" make a sign of the argument a sign of the value or nothing.
+        degree: For the gauge "power", the exponent.
+        reach: How strongly the argument varies over the data in the starts of a search: the half
+            width of the range of `a * x + b`, smallest and largest.
+        offsets: The middles of that range to start from.
+
+    Example:
+        >>> sinc = ew.Primitive("sinc", torch.sinc, lambda u: sympy.sinc(sympy.pi * u))
+        >>> sinc.complexity
+        3
+    """
+
+    name: str
+    torch: Callable[[Tensor], Tensor]
+    sympy: Callable[[Any], Any]
+    complexity: int = 3
+    domain: Interval = (-math.inf, math.inf)
+    gauge: Gauge = "none"
+    degree: float = 1.0
+    reach: Interval = (0.1, 6.0)
+    offsets: tuple[float, ...] = (-2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 2.0)
+
+    def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Evaluate the function and its derivative at each element of u."""
+        return torch.func.jvp(self.torch, (u,), (torch.ones_like(u),))
+
+
+class Library:
+    """An ordered set of primitives, by name.
+
+    Args:
+        primitives: Its members.
+
+    Example:
+        >>> [p.name for p in ew.PRIMITIVES.only("x", "x^2", "sin")]
+        ['x', 'x^2', 'sin']
+    """
+
+    def __init__(self, primitives: list[Primitive]) -> None:
+        self._by_name = {p.name: p for p in primitives}
+
+    def __getitem__(self, name: str) -> Primitive:
+        if name not in self._by_name:
+            raise ConfigError(
+                f"There is no primitive {name!r}. Known are: {', '.join(self._by_name)}. "
+                "Pass a Primitive of your own to use another."
+            )
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[Primitive]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def only(self, *names: str) -> Library:
+        """Take the primitives of these names, in this order."""
+        return Library([self[name] for name in names])
+
+    def plus(self, *primitives: Primitive) -> Library:
+        """Add primitives, or replace those of the same name."""
+        return Library([*{**self._by_name, **{p.name: p for p in primitives}}.values()])
+
+
+def _sympy(name: str) -> Callable[[Any], Any]:
+    def call(u: Any) -> Any:
+        import sympy
+
+        return getattr(sympy, name)(u)
+
+    return call
+
+
+def _power(exponent: int) -> Primitive:
+    complexity = {2: 2, 3: 3, 4: 3, 5: 4, -1: 2, -2: 3, -3: 4, -4: 4}[exponent]
+    return Primitive(
+        f"x^{exponent}" if exponent > 0 else ("1/x" if exponent == -1 else f"1/x^{-exponent}"),
+        lambda u: u**exponent,
+        lambda u: u**exponent,
+        complexity,
+        (-math.inf, math.inf) if exponent > 0 else (0.0, math.inf),
+        "power",
+        exponent,
+        (1.0, 1.0),
+        (0.0, 0.5, -0.5, 1.5, -1.5, 3.0, -3.0) if exponent > 0 else _AWAY,
+    )
+
+
+def _root(name: str, exponent: float, complexity: int) -> Primitive:
+    def exact(u: Any) -> Any:
+        import sympy
+
+        return u ** sympy.Rational(exponent).limit_denominator(12)
+
+    return Primitive(
+        name,
+        lambda u: u**exponent,
+        exact,
+        complexity,
+        (0.0, math.inf),
+        "power",
+        exponent,
+        (1.0, 1.0),
+        _AWAY,
+    )
+
+
+def _gaussian(u: Any) -> Any:
+    import sympy
+
+    return sympy.exp(-(u**2))
+
+
+def _sigmoid(u: Any) -> Any:
+    import sympy
+
+    return 1 / (1 + sympy.exp(-u))
+
+
+# starts for functions of a positive argument: the range is offset - 1 to offset + 1
+_AWAY = (1.0001, 1.01, 1.1, 1.5, 3.0, 10.0)
+_WAVES = (0.3, 40.0)
+_PHASES = tuple(math.pi * i / 4 for i in range(8))
+_UNIT = (0.1, 0.9999)
+
+PRIMITIVES = Library(
+    [
+        Primitive("x", lambda u: 1 * u, lambda u: u, 1, gauge="linear", reach=(1, 1), offsets=(0,)),
+        *(_power(n) for n in (2, 3, 4, 5, -1, -2, -3, -4)),
+        _root("sqrt", 0.5, 2),
+        _root("1/sqrt", -0.5, 3),
+        _root("x^1.5", 1.5, 4),
+        _root("cbrt", 1 / 3, 4),
+        Primitive("exp", torch.exp, _sympy("exp"), 2, gauge="exp", offsets=(0.0,)),
+        Primitive(
+            "log", torch.log, _sympy("log"), 2, (0, math.inf), "log", reach=(1, 1), offsets=_AWAY
+        ),
+        Primitive("sin", torch.sin, _sympy("sin"), 2, gauge="sine", reach=_WAVES, offsets=_PHASES),
+        Primitive("cos", torch.cos, _sympy("cos"), 2, gauge="cosine", reach=_WAVES, offsets=_PHASES),
+        Primitive(
+            "tan",
+            torch.tan,
+            _sympy("tan"),
+            3,
+            (-math.pi / 2, math.pi / 2),
+            "odd",
+            reach=(0.2, 1.56),
+            offsets=(0.0, 0.5, -0.5),
+        ),
+        Primitive("tanh", torch.tanh, _sympy("tanh"), 3, gauge="odd"),
+        Primitive("sinh", torch.sinh, _sympy("sinh"), 3, gauge="odd"),
+        Primitive("cosh", torch.cosh, _sympy("cosh"), 3, gauge="even"),
+        Primitive("arctan", torch.atan, _sympy("atan"), 3, gauge="odd"),
+        Primitive("arcsin", torch.asin, _sympy("asin"), 4, (-1, 1), "odd", reach=_UNIT, offsets=(0.0,)),
+        Primitive(
+            "arctanh", torch.atanh, _sympy("atanh"), 4, (-1, 1), "odd", reach=_UNIT, offsets=(0.0,)
+        ),
+        Primitive("sigmoid", torch.sigmoid, _sigmoid, 3),
+        Primitive("gaussian", lambda u: torch.exp(-(u**2)), _gaussian, 3, gauge="even"),
+        Primitive("erf", torch.erf, _sympy("erf"), 4, gauge="odd"),
+        Primitive("abs", torch.abs, _sympy("Abs"), 2, gauge="even", reach=(1, 1)),
+        Primitive("sign", torch.sign, _sympy("sign"), 3, gauge="odd", reach=(1, 1)),
+    ]
+)
+"""The library that `suggest` and `symbolize` search by default."""

@@ -1,0 +1,95 @@
+"""What every family of basis functions owes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class Basis(nn.Module, ABC):
+    r"""One-variable functions :math:`B_b`, a set of the same size for each input of a layer.
+
+    An edge is :math:`\phi(x_i) = \sum_b c_b B_b(x_i)`: linear in its coefficients, whatever the family.
+    What is not linear (knots, centers) belongs to the basis and is shared by the edges that leave
+    one input. Everything else in the library (the Jacobian, transfer between grids, penalties,
+    attribution) is written once, against this class.
+    """
+
+    @property
+    @abstractmethod
+    def in_features(self) -> int:
+        """The number of inputs."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of functions for each input."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> int:
+        """The resolution: for splines the number of intervals (pykan's `grid` or `G`)."""
+
+    @property
+    @abstractmethod
+    def domain(self) -> Float[Tensor, "inputs 2"]:
+        """The lower and upper end of each input's grid."""
+
+    @abstractmethod
+    def values(
+        self, x: Float[Tensor, "batch inputs"], order: int = 0
+    ) -> list[Float[Tensor, "batch inputs basis"]]:
+        """Evaluate all functions and their derivatives with respect to x.
+
+        Args:
+            x: Points, one column for each input.
+            order: The highest derivative, 0 to 2.
+
+        Returns:
+            A list of `order + 1` tensors: values, first derivatives, second derivatives.
+        """
+
+    @abstractmethod
+    def line(self) -> tuple[Float[Tensor, "inputs basis"], Float[Tensor, "inputs basis"]]:
+        """Give the coefficients of the functions 1 and x."""
+
+    @abstractmethod
+    def with_grid(self, grid: int) -> Self:
+        """Make a basis of the same domain with another number of intervals."""
+
+    @abstractmethod
+    def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:
+        """Make a basis of the same size on another domain."""
+
+    @abstractmethod
+    def select(self, inputs: Int[Tensor, " kept"]) -> Self:
+        """Make a basis with these inputs only, in this order."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Give what the constructor needs to make a basis of this size, as JSON values."""
+
+    def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch inputs basis"]:
+        """Evaluate all functions."""
+        return self.values(x)[0]
+
+    def transfer_from(self, old: Basis) -> Float[Tensor, "inputs new old"]:
+        """Give the matrix that carries coefficients of an old basis to this one.
+
+        Each function is projected by least squares on points spread over this basis' domain; a
+        family overrides this where an exact way exists.
+        """
+        points = self._points()  # (points, inputs)
+        new = self.values(points)[0].transpose(0, 1)  # (inputs, points, new)
+        target = old.values(points)[0].transpose(0, 1)  # (inputs, points, old)
+        return torch.linalg.lstsq(new, target).solution
+
+    def _points(self) -> Float[Tensor, "points inputs"]:
+        """Several points for each function, evenly spread."""
+        low, high = self.domain.unbind(-1)
+        share = torch.linspace(0, 1, 4 * self.size + 1, dtype=low.dtype, device=low.device)
+        return low + share.unsqueeze(-1) * (high - low)

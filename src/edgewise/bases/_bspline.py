@@ -1,0 +1,185 @@
+"""B-splines: piecewise polynomials with local support."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from edgewise._errors import ConfigError, ShapeError
+from edgewise._kernels import dense_splines
+from edgewise.bases._basis import Basis
+
+
+class BSpline(Basis):
+    r"""B-splines of one degree on a grid for each input (de Boor 1978).
+
+    `degree` knots stand on each side of the grid at the distance of its cells. Outside the grid every
+    function goes on linearly, so a spline neither explodes nor drops to zero there.
+
+    Args:
+        in_features: The number of inputs.
+        grid: The number of intervals.
+        degree: The degree of the pieces, 1 to 9 (pykan's `k`, efficient-kan's `spline_order`).
+        domain: The lower and upper end of the grid, for all inputs or as a tensor (inputs, 2).
+        dtype: `torch.float32` or `torch.float64`; torch's default dtype if not given.
+        device: Where the knots live.
+
+    Raises:
+        ConfigError: If the degree or the grid is out of range, or a domain is empty.
+        ShapeError: If `domain` has another number of rows than there are inputs.
+
+    Example:
+        >>> basis = ew.bases.BSpline(2, grid=5, degree=3)
+        >>> values = basis(torch.tensor([[0.1, -0.7]]))
+        >>> values.shape
+        torch.Size([1, 2, 8])
+        >>> torch.allclose(values.sum(-1), torch.ones(1, 2))
+        True
+    """
+
+    knots: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        grid: int = 3,
+        degree: int = 3,
+        domain: tuple[float, float] | Float[Tensor, "inputs 2"] = (-1.0, 1.0),
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        if not 1 <= degree <= 9:
+            raise ConfigError(f"degree must be from 1 to 9, got {degree}.")
+        if grid < 1:
+            raise ConfigError(f"grid, the number of intervals, must be at least 1, got {grid}.")
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        domain = torch.as_tensor(domain, dtype=dtype, device=device)
+        if domain.ndim == 1:
+            domain = domain.expand(in_features, 2)
+        if domain.shape != (in_features, 2):
+            raise ShapeError(
+                f"domain must be a pair or have the shape ({in_features}, 2): a row for each input. "
+                f"Got {tuple(domain.shape)}."
+            )
+        if not domain.is_meta and not bool((domain[:, 1] > domain[:, 0]).all()):
+            raise ConfigError(f"Each domain must have low < high, got {domain.tolist()}.")
+        self.degree = degree
+        self.register_buffer("knots", _uniform_knots(domain, grid, degree))
+
+    @property
+    def in_features(self) -> int:
+        """The number of inputs."""
+        return self.knots.shape[0]
+
+    @property
+    def grid(self) -> int:
+        """The number of intervals."""
+        return self.knots.shape[1] - 2 * self.degree - 1
+
+    @property
+    def size(self) -> int:
+        """The number of functions for each input: grid + degree."""
+        return self.knots.shape[1] - self.degree - 1
+
+    @property
+    def domain(self) -> Float[Tensor, "inputs 2"]:
+        """The lower and upper end of each input's grid."""
+        return self.knots[:, [self.degree, -self.degree - 1]]
+
+    def values(
+        self, x: Float[Tensor, "batch inputs"], order: int = 0
+    ) -> list[Float[Tensor, "batch inputs basis"]]:
+        """Evaluate all functions and their derivatives up to `order` (0 to 2)."""
+        return dense_splines(x, self.knots, self.degree, order)
+
+    def line(self) -> tuple[Float[Tensor, "inputs basis"], Float[Tensor, "inputs basis"]]:
+        """Give the coefficients of 1 and of x: ones, and the Greville points (knot averages)."""
+        k = self.degree
+        greville = self.knots[:, 1:-1].unfold(1, k, 1).mean(-1)
+        return torch.ones_like(greville), greville
+
+    def with_grid(self, grid: int) -> Self:
+        """Make a basis of the same domain with another number of intervals."""
+        return self._like(self.domain, grid)
+
+    def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:
+        """Make a basis of the same size on another domain."""
+        return self._like(domain, self.grid)
+
+    def select(self, inputs: Int[Tensor, " kept"]) -> Self:
+        """Make a basis with these inputs only, in this order."""
+        return self._like(self.domain[inputs], self.grid)
+
+    def config(self) -> dict[str, Any]:
+        """Give the constructor's arguments but the domain, which is a tensor's business."""
+        return {"in_features": self.in_features, "grid": self.grid, "degree": self.degree}
+
+    def transfer_from(self, old: Basis) -> Float[Tensor, "inputs new old"]:
+        """Give the matrix that carries coefficients of an old basis to this one.
+
+        This is knot insertion, and exact, where the grid contains all knots of the old one; elsewhere
+        a least-squares projection.
+        """
+        if isinstance(old, BSpline) and old.degree == self.degree and self._contains(old):
+            return _insert_knots(self.knots, old.knots, self.degree)
+        return super().transfer_from(old)
+
+    def _contains(self, old: BSpline) -> bool:
+        """Whether the domains agree and every old knot is a new one."""
+        if self.grid % old.grid or not torch.equal(self.domain, old.domain):
+            return False
+        k, every = self.degree, self.grid // old.grid
+        mine = self.knots[:, k:-k][:, ::every]
+        theirs = old.knots[:, k:-k]
+        cell = (mine[:, -1:] - mine[:, :1]) / self.grid
+        return bool((torch.abs(mine - theirs) <= 1e-6 * cell).all())
+
+    def _like(self, domain: Tensor, grid: int) -> Self:
+        return type(self)(
+            domain.shape[0],
+            grid=grid,
+            degree=self.degree,
+            domain=domain,
+            dtype=self.knots.dtype,
+            device=self.knots.device,
+        )
+
+
+def _uniform_knots(domain: Tensor, grid: int, degree: int) -> Float[Tensor, "inputs knots"]:
+    """Evenly spaced knots; the domain's ends are among them to the last bit."""
+    low, high = domain[:, :1], domain[:, 1:]
+    steps = torch.arange(-degree, grid + degree + 1, dtype=domain.dtype, device=domain.device)
+    share = steps / grid
+    return low * (1 - share) + high * share
+
+
+def _insert_knots(new: Tensor, old: Tensor, k: int) -> Float[Tensor, "inputs new old"]:
+    """Write each new coefficient as a combination of old ones, by blossoming.
+
+    The new coefficient j is the blossom of the polynomial between two neighboring knots in the support
+    of the new function j, at the knots j+1 to j+k (de Boor 1978, ch. XI; Ramshaw 1989).
+    """
+    size = new.shape[1] - k - 1
+    j = torch.arange(size, device=new.device)
+    cell = (j + k // 2).clamp(k, size - 1)  # an interval of the grid in the support of function j
+    middle = (new[:, cell] + new[:, cell + 1]) / 2  # (inputs, new)
+    r = torch.searchsorted(old, middle.contiguous(), right=True) - 1
+    u = new[:, j.unsqueeze(-1) + torch.arange(1, k + 1, device=new.device)]  # (inputs, new, k)
+
+    # rows: the local coefficients r-k ... r, as combinations of themselves to begin with
+    eye = torch.eye(k + 1, dtype=new.dtype, device=new.device)
+    c = eye.expand(*r.shape, k + 1, k + 1)
+    for s in range(1, k + 1):
+        i = r.unsqueeze(-1) + torch.arange(s - k, 1, device=new.device)  # (inputs, new, k+1-s)
+        t_low = old.unsqueeze(1).expand(-1, size, -1).gather(-1, i)
+        t_high = old.unsqueeze(1).expand(-1, size, -1).gather(-1, i + k + 1 - s)
+        share = ((u[..., s - 1 : s] - t_low) / (t_high - t_low)).unsqueeze(-1)
+        c = (1 - share) * c[..., :-1, :] + share * c[..., 1:, :]
+    index = (r - k).unsqueeze(-1) + torch.arange(k + 1, device=new.device)  # (inputs, new, k+1)
+    matrix = new.new_zeros(*r.shape, old.shape[1] - k - 1)
+    return matrix.scatter(-1, index, c.squeeze(-2))
