@@ -12,6 +12,11 @@ from edgewise._network import trace as trace
 from edgewise._grid import adapt as adapt
 from edgewise._grid import refine as refine
 
+# pruning
+from edgewise._prune import Attribution as Attribution
+from edgewise._prune import attribute as attribute
+from edgewise._prune import prune as prune
+
 # symbols
 from edgewise._primitives import PRIMITIVES as PRIMITIVES
 from edgewise._primitives import Library as Library
