@@ -23,6 +23,11 @@ from edgewise._primitives import Library as Library
 from edgewise._primitives import Primitive as Primitive
 from edgewise._types import Edge as Edge
 
+# files
+from edgewise._io import load as load
+from edgewise._io import read_notes as read_notes
+from edgewise._io import save as save
+
 # errors
 from edgewise._errors import ConfigError as ConfigError
 from edgewise._errors import DataError as DataError
