@@ -144,6 +144,8 @@ class KANLayer(nn.Module):
         low, high = self.basis.domain.unbind(-1)
         if self.coef.is_meta:
             return
+        if self.basis.size == 2:  # a line and nothing else
+            curvature = 0.0
         u = (2 * x - (low + high).unsqueeze(-1) * one) / (high - low).unsqueeze(-1)
         noise = _randn(self.coef, generator)
         for direction in (one, u - u.mean(-1, keepdim=True)):  # no mean, no trend
@@ -156,8 +158,12 @@ class KANLayer(nn.Module):
         # orthogonal slopes: a deep stack of lines neither grows nor shrinks (Saxe et al. 2014)
         slopes = nn.init.orthogonal_(torch.empty_like(self.coef[..., 0]), generator=generator)
         slopes = slopes / slopes.norm(dim=1, keepdim=True)
+        line = (1 - curvature) ** 0.5 * slopes.unsqueeze(-1) * u
+        if curvature == 0:
+            self.coef.copy_(line)
+            return
         bending = noise * torch.sqrt(curvature / 3 / (self.in_features * power)).unsqueeze(-1)
-        self.coef.copy_(bending + (1 - curvature) ** 0.5 * slopes.unsqueeze(-1) * u)
+        self.coef.copy_(line + bending)
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         """Sum the edges that enter each output.
