@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TypeAlias
 
 import torch
@@ -257,14 +258,14 @@ def _nodes(widths: Sequence[Width]) -> list[Nodes]:
     """Read widths, or say what is wrong with them."""
     nodes = []
     for width in widths:
-        pair = (width, 0) if isinstance(width, int) else tuple(width)
-        whole = len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)
+        pair = tuple(width) if isinstance(width, Sequence) else (width, 0)
+        whole = len(pair) == 2 and all(isinstance(n, Integral) and n >= 0 for n in pair)
         if not whole or sum(pair) < 1:
             raise ConfigError(
                 "A width is a positive number of nodes, or a pair (sum nodes, product nodes). "
                 f"Got {width!r} in {list(widths)!r}."
             )
-        nodes.append(Nodes(*pair))
+        nodes.append(Nodes(int(pair[0]), int(pair[1])))
     if len(nodes) < 2:
         raise ConfigError(f"A network needs at least inputs and outputs, got {list(widths)!r}.")
     if nodes[0].products:
