@@ -42,7 +42,9 @@ def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05)
         span = most - least
         outside = (least < low) | (most > high)
         slack = (least - low) + (high - most) > (1 / 3 + 2 * margin) * span
-        moves = (outside | slack) & (span > 1e-12 * (1e-300 + least.abs() + most.abs()))
+        # cells of a few units in the last place would let knots fall together
+        ulp = torch.finfo(x.dtype).eps * torch.maximum(least.abs(), most.abs())
+        moves = (outside | slack) & (span > 16 * layer.basis.grid * ulp)
         if bool(moves.any()):
             new_low = torch.where(moves, least - margin * span, low)
             new_high = torch.where(moves, most + margin * span, high)
@@ -85,5 +87,6 @@ def refine(model: KAN, grid: int) -> KAN:
 def transfer(layer: KANLayer, basis: Basis) -> None:
     """Carry the edges of a layer over to another basis, in place."""
     matrix = basis.transfer_from(layer.basis)  # (inputs, new, old)
-    layer.coef = torch.nn.Parameter(torch.einsum("oik,ink->oin", layer.coef, matrix))
+    coef = torch.einsum("oik,ink->oin", layer.coef, matrix)
+    layer.coef = torch.nn.Parameter(coef, requires_grad=layer.coef.requires_grad)
     layer.basis = basis
