@@ -12,6 +12,22 @@ from edgewise._network import trace as trace
 from edgewise._grid import adapt as adapt
 from edgewise._grid import refine as refine
 
+# fitting
+from edgewise._fit import LBFGS as LBFGS
+from edgewise._fit import Adam as Adam
+from edgewise._fit import CrossEntropy as CrossEntropy
+from edgewise._fit import FitResult as FitResult
+from edgewise._fit import Huber as Huber
+from edgewise._fit import LevenbergMarquardt as LevenbergMarquardt
+from edgewise._fit import Loss as Loss
+from edgewise._fit import Outcome as Outcome
+from edgewise._fit import Solver as Solver
+from edgewise._fit import Squared as Squared
+from edgewise._fit import Status as Status
+from edgewise._fit import Step as Step
+from edgewise._fit import Trial as Trial
+from edgewise._fit import fit as fit
+
 # pruning
 from edgewise._prune import Attribution as Attribution
 from edgewise._prune import attribute as attribute

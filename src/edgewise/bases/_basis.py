@@ -58,6 +58,10 @@ class Basis(nn.Module, ABC):
         """Give the coefficients of the functions 1 and x."""
 
     @abstractmethod
+    def roughness(self) -> Float[Tensor, "basis basis"]:
+        """Give a quadratic form of coefficients that is zero for the smoothest functions only."""
+
+    @abstractmethod
     def with_grid(self, grid: int) -> Self:
         """Make a basis of the same domain with another number of intervals."""
 

@@ -1,0 +1,16 @@
+"""Fit networks to data: losses, solvers, the search for the right size and grid."""
+
+from edgewise._fit._fit import fit as fit
+from edgewise._fit._losses import CrossEntropy as CrossEntropy
+from edgewise._fit._losses import Huber as Huber
+from edgewise._fit._losses import Loss as Loss
+from edgewise._fit._losses import Squared as Squared
+from edgewise._fit._result import FitResult as FitResult
+from edgewise._fit._result import Outcome as Outcome
+from edgewise._fit._result import Status as Status
+from edgewise._fit._result import Step as Step
+from edgewise._fit._result import Trial as Trial
+from edgewise._fit._solvers import LBFGS as LBFGS
+from edgewise._fit._solvers import Adam as Adam
+from edgewise._fit._solvers import LevenbergMarquardt as LevenbergMarquardt
+from edgewise._fit._solvers import Solver as Solver

@@ -1,0 +1,173 @@
+"""The verb: fit a network to data."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any, Literal
+
+import torch
+
+from edgewise._errors import ConfigError
+from edgewise._fit._data import check, split
+from edgewise._fit._losses import LOSSES, CrossEntropy, Loss
+from edgewise._fit._monitor import Monitor, OutOfTime
+from edgewise._fit._problem import Problem
+from edgewise._fit._result import FitResult, Outcome, Status, Trial
+from edgewise._fit._search import Search, active_nodes
+from edgewise._fit._solvers import SOLVERS, Solver, choose
+from edgewise._network import KAN
+
+_NO_LIMIT = 10**6
+
+
+def fit(
+    model: KAN,
+    x: Any,
+    y: Any,
+    *,
+    solver: Solver | Literal["auto", "levenberg-marquardt", "lbfgs", "adam"] = "auto",
+    loss: Loss | Literal["squared", "huber", "cross-entropy"] = "squared",
+    held_out: float | tuple[Any, Any] = 0.2,
+    refine: bool | int = True,
+    starts: int = 4,
+    sparse: bool = True,
+    seed: int | None = None,
+    time: float | None = None,
+    progress: bool = True,
+) -> FitResult:
+    """Fit a network to data, and return the one with the least error on rows held out.
+
+    A network that does not explain the data yet is fitted from several random starts on its coarse
+    grid, with few hidden nodes first (nodes that are not needed stay switched off: `prune` removes
+    them). Then the grids are refined while the held-out error falls. A network that explains the data
+    already is fitted further from where it stands. Ctrl-C ends the fit and returns the best so far.
+
+    Args:
+        model: The network; it is not changed. Locked edges stay locked, their constants are fitted.
+        x: Inputs, (batch, inputs): a tensor or a NumPy array.
+        y: Targets, (batch, outputs) or, for one output, (batch,); for cross-entropy class numbers,
+            (batch,).
+        solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters, beyond
+            that L-BFGS, and Adam when there are many rows.
+        loss: What is made small.
+        held_out: The share of the rows that is held out, or a pair (x, y) of such rows.
+        refine: Whether to make the grids finer while that helps, or the largest grid to go to.
+        starts: Random starts for each size of network (with Levenberg–Marquardt).
+        sparse: Whether to try networks with fewer hidden nodes (with Levenberg–Marquardt).
+        seed: Seed of starts and of the rows held out; by default drawn anew.
+        time: A budget in seconds, after which the best network so far is returned.
+        progress: Whether to show a progress bar on standard error.
+
+    Returns:
+        The fitted network, how the fit ended, its errors and its history.
+
+    Raises:
+        ShapeError: If the shapes of x and y do not go with the network.
+        DataError: If values are missing or infinite, columns are constant, or rows are too few.
+        ConfigError: If a setting is not accepted.
+
+    Example:
+        >>> y = torch.exp(torch.sin(torch.pi * x[:, :1]) + x[:, 1:] ** 2)
+        >>> result = ew.fit(ew.KAN([2, 5, 1]), x, y, seed=0, refine=6, progress=False)
+        >>> result.held_out < 0.05
+        True
+    """
+    chosen_loss = _named(loss, LOSSES, "loss")
+    if starts < 1:
+        raise ConfigError(f"A fit needs at least one start, got starts={starts}.")
+    if time is not None and not time > 0:
+        raise ConfigError(f"time is a budget in seconds and must be positive, got {time}.")
+    if not isinstance(refine, bool) and refine < model.grid:
+        raise ConfigError(
+            f"refine is the largest grid to go to: {refine} is less than the model's {model.grid}."
+        )
+    x, y = check(model, x, y, chosen_loss)
+    seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+    data = split(x, y, held_out, model, chosen_loss, seed)
+    work = copy.deepcopy(model).to(torch.float64)
+
+    parameters = sum(p.numel() for p in model.parameters())
+    chosen = choose(parameters, len(data.x)) if solver == "auto" else _named(solver, SOLVERS, "solver")
+    locked = any(len(layer.locks) for layer, _ in model.parts())
+    tried: list[Problem] = []
+    with Monitor(time, progress) as monitor:
+        search = Search(
+            solver=chosen,
+            data=data,
+            loss=chosen_loss,
+            monitor=monitor,
+            starts=starts if chosen.cheap_starts and not locked else 1,
+            sparse=sparse and chosen.cheap_starts and not locked,
+            finest=refine if not isinstance(refine, bool) else (_NO_LIMIT if refine else 0),
+            generator=torch.Generator(device=model.device).manual_seed(seed),
+        )
+        try:
+            search.run(work, tried)
+            outcome = Outcome.CONVERGED
+        except OutOfTime:
+            outcome = Outcome.OUT_OF_TIME
+        except KeyboardInterrupt:
+            if not tried:
+                raise
+            outcome = Outcome.INTERRUPTED
+        seconds = monitor.seconds
+    best = search.pick(tried)
+    return _result(best, tried, model, outcome, search, seconds)
+
+
+def _result(
+    best: Problem,
+    tried: list[Problem],
+    model: KAN,
+    outcome: Outcome,
+    search: Search,
+    seconds: float,
+) -> FitResult:
+    loss, data, outputs = search.loss, search.data, model.out_features
+    with torch.no_grad():
+        train = float(loss.value(best.best(data.x), data.y))
+    unexplained = best.best_value / max(search.null_value(), 1e-300)
+    return FitResult(
+        model=best.best.to(model.dtype),
+        status=_status(outcome, unexplained, seconds, loss),
+        history=tuple(best.history),
+        trials=tuple(
+            Trial(active_nodes(p.best), p.best.grid, loss.error(p.best_value, outputs)) for p in tried
+        ),
+        train=loss.error(train, outputs),
+        held_out=loss.error(best.best_value, outputs),
+        measure=loss.measure,
+        solver=search.solver.name,
+        seconds=seconds,
+    )
+
+
+def _status(outcome: Outcome, unexplained: float, seconds: float, loss: Loss) -> Status:
+    """Say how it ended and what to do next."""
+    if outcome is Outcome.OUT_OF_TIME:
+        message = f"Stopped after {seconds:.0f} s as asked; more time may lower the error."
+    elif outcome is Outcome.INTERRUPTED:
+        message = "Interrupted: this is the best so far. Call fit on it to go on."
+    elif unexplained > 0.5:
+        outcome = Outcome.POOR
+        message = (
+            f"The network leaves {100 * unexplained:.0f} % of the held-out loss of a constant. "
+            "Try more nodes or layers, more starts, or other inputs; or the data hold no more."
+        )
+    elif unexplained < 1e-20 and not isinstance(loss, CrossEntropy):
+        outcome = Outcome.PERFECT
+        message = "The held-out error has come down to rounding."
+    else:
+        message = "Finer grids no longer lower the held-out error."
+    return Status(outcome, message)
+
+
+def _named(choice: Any, known: dict[str, Any], what: str) -> Any:
+    """Look a setting up by its name, or take the object that was given."""
+    if not isinstance(choice, str):
+        return choice
+    if choice not in known:
+        names = ", ".join(repr(name) for name in known)
+        raise ConfigError(f"There is no {what} {choice!r}. Known are {names}, or an object.")
+    return known[choice]

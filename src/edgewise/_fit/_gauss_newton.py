@@ -1,0 +1,153 @@
+r"""The Gauss–Newton sums of a KAN, without autograd.
+
+For a layer with inputs x and the derivative d of the output in its sums, a coefficient's column of the
+Jacobian is :math:`\partial f / \partial c_{oib} = d_o B_b(x_i)`: an outer product. The sums
+:math:`J^T J` and :math:`J^T r` are added up chunk by chunk.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from edgewise._fit._losses import Loss
+from edgewise._layer import KANLayer
+from edgewise._network import KAN
+
+_CHUNK_ENTRIES = 4_000_000
+"""The size of a chunk's Jacobian: 32 MB in float64."""
+
+
+class ParameterVector:
+    """The trainable numbers of a KAN as one vector: coefficients of numeric edges, free constants.
+
+    Args:
+        model: The network that `read` and `write` look at.
+    """
+
+    def __init__(self, model: KAN) -> None:
+        self.model = model
+        self.size = len(self.read())
+
+    def read(self) -> Float[Tensor, " parameters"]:
+        """Copy the parameters out of the model."""
+        pieces = []
+        for layer, _ in self.model.parts():
+            pieces.append(layer.coef.detach()[layer.mask].flatten())
+            pieces += [lock.constants.detach()[lock.free] for _, lock in layer.locked()]
+        return torch.cat(pieces)
+
+    @torch.no_grad()
+    def write(self, vector: Float[Tensor, " parameters"]) -> None:
+        """Set the model's parameters."""
+        start = 0
+        for layer, _ in self.model.parts():
+            count = int(layer.mask.sum()) * layer.basis.size
+            layer.coef[layer.mask] = vector[start : start + count].reshape(-1, layer.basis.size)
+            start += count
+            for _, lock in layer.locked():
+                count = int(lock.free.sum())
+                lock.constants[lock.free] = vector[start : start + count]
+                start += count
+
+
+    def roughness(self, weights: Float[Tensor, " parameters"]) -> Tensor:
+        """Give the roughness of all numeric edges as a matrix; each is weighted by its mean weight."""
+        matrix = weights.new_zeros(self.size, self.size)
+        start = 0
+        for layer, _ in self.model.parts():
+            edges, size = int(layer.mask.sum()), layer.basis.size
+            form = layer.basis.roughness()
+            for edge in range(edges):
+                part = slice(start + edge * size, start + (edge + 1) * size)
+                matrix[part, part] = weights[part].mean() * form
+            start += edges * size + sum(int(lock.free.sum()) for _, lock in layer.locked())
+        return matrix
+
+
+class NormalEquations(NamedTuple):
+    """A loss near the present parameters: value + g·step + step·H·step / 2, all means over samples."""
+
+    value: float
+    g: Tensor
+    H: Tensor
+
+
+@torch.no_grad()
+def normal_equations(
+    model: KAN, x: Float[Tensor, "batch inputs"], y: Tensor, loss: Loss
+) -> NormalEquations:
+    """Sum a model's loss, its gradient and its Gauss–Newton matrix over samples."""
+    size = ParameterVector(model).size
+    H, g = x.new_zeros(size, size), x.new_zeros(size)
+    value = x.new_zeros(())
+    rows = max(1, _CHUNK_ENTRIES // (size * model.out_features))
+    for chunk, target in zip(x.split(rows), y.split(rows), strict=True):
+        J, pull, prediction = linearize(model, chunk, target, loss)
+        H.addmm_(J.T, J)
+        g += pull
+        value += loss.value(prediction, target) * len(chunk)
+    return NormalEquations(float(value) / len(x), g / len(x), H / len(x))
+
+
+def linearize(
+    model: KAN, x: Float[Tensor, "batch inputs"], y: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the Jacobian times the loss's root (batch·rows, parameters), the gradient, the output."""
+    steps = []
+    for layer, nodes in model.parts():
+        step = _forward(layer, x)
+        steps.append(step)
+        x = nodes(step.sums)
+    signal = torch.cat([loss.root(x, y), loss.gradient(x, y).unsqueeze(1)], 1)
+    blocks, pulls = [], []  # (batch, rows, outputs): the last row is the gradient's
+    for (layer, nodes), step in reversed(list(zip(model.parts(), steps, strict=True))):
+        d = nodes.backward(signal, step.sums)  # (batch, rows, sums)
+        columns = _columns(layer, step, d[:, :-1])
+        blocks.append(columns.flatten(0, 1))
+        pulls.append(_pull(layer, step, d[:, -1]))
+        signal = torch.einsum("bro,boi->bri", d, step.slopes)
+    return torch.cat(blocks[::-1], -1), torch.cat(pulls[::-1]), x
+
+
+class _Step(NamedTuple):
+    """What the way forward through a layer leaves for the way back."""
+
+    basis: Tensor  # (batch, inputs, basis)
+    sums: Tensor  # (batch, sums)
+    slopes: Tensor  # (batch, sums, inputs): the derivative of each edge
+    by_constant: list[Tensor]  # for each lock (batch, free)
+
+
+def _forward(layer: KANLayer, x: Tensor) -> _Step:
+    values, slopes = layer.basis.values(x, 1)
+    coef = layer.coef.detach() * layer.mask.unsqueeze(-1)
+    sums = torch.einsum("bik,oik->bo", values, coef)
+    slope = torch.einsum("bik,oik->boi", slopes, coef)
+    by_constant = []
+    for (o, i), lock in layer.locked():
+        value, slope[:, o, i], columns = lock.columns(x[:, i])
+        sums[:, o] += value
+        by_constant.append(columns[:, lock.free])
+    return _Step(values, sums, slope, by_constant)
+
+
+def _columns(layer: KANLayer, step: _Step, d: Tensor) -> Tensor:
+    """The layer's columns of the Jacobian, (batch, rows, parameters)."""
+    o, i = layer.mask.nonzero(as_tuple=True)
+    numeric = d[:, :, o].unsqueeze(-1) * step.basis[:, i].unsqueeze(1)  # (batch, rows, edges, basis)
+    pieces = [numeric.flatten(2)]
+    for ((o_lock, _), _), columns in zip(layer.locked(), step.by_constant, strict=True):
+        pieces.append(d[:, :, o_lock].unsqueeze(-1) * columns.unsqueeze(1))
+    return torch.cat(pieces, -1)
+
+
+def _pull(layer: KANLayer, step: _Step, d: Tensor) -> Tensor:
+    """The layer's part of the gradient, (parameters,)."""
+    pieces = [torch.einsum("bo,bik->oik", d, step.basis)[layer.mask].flatten()]
+    for ((o, _), _), columns in zip(layer.locked(), step.by_constant, strict=True):
+        pieces.append(d[:, o] @ columns)
+    return torch.cat(pieces)

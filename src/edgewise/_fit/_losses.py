@@ -1,0 +1,119 @@
+"""What a fit makes small: a loss with its gradient and its Gauss–Newton curvature."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from edgewise._errors import ConfigError
+
+
+class Loss(ABC):
+    """A mean over samples of a convex function of the prediction."""
+
+    measure: ClassVar[str]
+    """What `error` is called in reports."""
+
+    @abstractmethod
+    def samples(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the loss of each sample, (batch,)."""
+
+    @abstractmethod
+    def gradient(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the derivative of each sample's loss in the prediction, (batch, outputs)."""
+
+    @abstractmethod
+    def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give A with `A^T A` the curvature of each sample's loss, (batch, rows, outputs)."""
+
+    def value(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Float[Tensor, ""]:
+        """Give the mean loss."""
+        return self.samples(prediction, y).mean()
+
+    def error(self, value: float, outputs: int) -> float:
+        """Turn a mean loss into the number that reports show."""
+        del outputs
+        return value
+
+
+@dataclass(frozen=True)
+class Squared(Loss):
+    """Half the squared difference; reported as the root of the mean square over all outputs."""
+
+    measure: ClassVar[str] = "RMSE"
+
+    def samples(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give half the squared norm of each sample's residual."""
+        return 0.5 * (prediction - y).square().sum(-1)
+
+    def gradient(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the residual."""
+        return prediction - y
+
+    def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the identity."""
+        eye = torch.eye(prediction.shape[1], dtype=prediction.dtype, device=prediction.device)
+        return eye.expand(len(prediction), -1, -1)
+
+    def error(self, value: float, outputs: int) -> float:
+        """Give the root mean square, in units of y."""
+        return (2 * value / outputs) ** 0.5
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Squared up to `delta`, linear beyond, so that outliers pull no more than `delta` (Huber 1964).
+
+    Args:
+        delta: Where the loss turns linear, in units of y.
+    """
+
+    delta: float = 1.0
+    measure: ClassVar[str] = "Huber loss"
+
+    def __post_init__(self) -> None:
+        if not self.delta > 0:
+            raise ConfigError(f"Huber's delta must be positive, got {self.delta}.")
+
+    def samples(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the loss of each sample, summed over the outputs."""
+        total = torch.nn.functional.huber_loss(prediction, y, reduction="none", delta=self.delta)
+        return total.sum(-1)
+
+    def gradient(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the residual, held between -delta and delta."""
+        return (prediction - y).clamp(-self.delta, self.delta)
+
+    def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the root of the weights of iterative re-weighting: min(1, delta / |r|)."""
+        weight = (self.delta / (prediction - y).abs()).clamp(max=1.0)
+        return torch.diag_embed(weight.sqrt())
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Cross-entropy of the softmax of the outputs against class numbers (in nats)."""
+
+    measure: ClassVar[str] = "cross-entropy"
+
+    def samples(self, prediction: Float[Tensor, "batch outputs"], y: Int[Tensor, " batch"]) -> Tensor:
+        """Give the cross-entropy of each sample."""
+        return torch.nn.functional.cross_entropy(prediction, y, reduction="none")
+
+    def gradient(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the probabilities minus the one-hot labels."""
+        return prediction.softmax(-1) - torch.nn.functional.one_hot(y, prediction.shape[1])
+
+    def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        r"""Give A with :math:`A^T A = \mathrm{diag}(p) - p p^T`, the generalized Gauss–Newton matrix."""
+        p = prediction.softmax(-1)
+        q = p.sqrt()
+        return torch.diag_embed(q) - q.unsqueeze(-1) * p.unsqueeze(-2)
+
+
+LOSSES: dict[str, Loss] = {"squared": Squared(), "huber": Huber(), "cross-entropy": CrossEntropy()}

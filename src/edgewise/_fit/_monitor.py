@@ -1,0 +1,61 @@
+"""Keep an eye on a fit: time, progress, and the best state so far."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+
+class OutOfTime(Exception):
+    """The time that the caller gave is over."""
+
+
+class Monitor:
+    """The clock and the progress bar of one fit.
+
+    Args:
+        seconds: The time budget; none by default.
+        progress: Whether to show a progress bar on standard error.
+    """
+
+    def __init__(self, seconds: float | None, progress: bool) -> None:
+        self._begin = time.perf_counter()
+        self._budget = seconds
+        self._progress = progress
+        self._bar = None
+        self.steps = 0
+
+    def __enter__(self) -> Self:
+        if self._progress:
+            from tqdm import tqdm
+
+            self._bar = tqdm(desc="fit", unit=" steps", leave=False, dynamic_ncols=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    @property
+    def seconds(self) -> float:
+        """The time since the fit began."""
+        return time.perf_counter() - self._begin
+
+    def check_time(self) -> None:
+        """Raise `OutOfTime` when the budget is used up."""
+        if self._budget is not None and self.seconds > self._budget:
+            raise OutOfTime
+
+    def step(self, grid: int, held_out: float, measure: str) -> int:
+        """Count a step, show it, and return its number."""
+        self.steps += 1
+        if self._bar is not None:
+            self._bar.update()
+            self._bar.set_postfix_str(f"grid {grid}, {measure} {held_out:.3g} held out")
+        return self.steps

@@ -1,0 +1,86 @@
+"""A network, its data and its loss: what a solver makes smaller."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from edgewise._fit._data import Data
+from edgewise._fit._gauss_newton import NormalEquations, ParameterVector, normal_equations
+from edgewise._fit._losses import Loss
+from edgewise._fit._monitor import Monitor
+from edgewise._fit._result import Step
+from edgewise._grid import adapt, refine
+from edgewise._network import KAN
+
+
+class Problem:
+    """A network on its way: solvers change `model`; the best state on held-out rows is kept.
+
+    Args:
+        model: The network to begin with; the problem works on a copy.
+        data: Rows to fit and rows held out.
+        loss: What is made small.
+        monitor: The fit's clock.
+    """
+
+    def __init__(self, model: KAN, data: Data, loss: Loss, monitor: Monitor) -> None:
+        self.model = copy.deepcopy(model)
+        self.data = data
+        self.loss = loss
+        self.monitor = monitor
+        self.history: list[Step] = []
+        self.best = self.model
+        self.best_value = float("inf")
+        self._note_best()
+
+    @property
+    def size(self) -> int:
+        """The number of trained parameters."""
+        return ParameterVector(self.model).size
+
+    def value(self) -> float:
+        """Give the mean loss over the rows to fit."""
+        return self._value(self.data.x, self.data.y)
+
+    def normal_equations(self) -> NormalEquations:
+        """Sum loss, gradient and Gauss–Newton matrix over the rows to fit."""
+        return normal_equations(self.model, self.data.x, self.data.y, self.loss)
+
+    def held_out_samples(self) -> Tensor:
+        """Give the loss of the best state for each row held out."""
+        with torch.no_grad():
+            return self.loss.samples(self.best(self.data.x_held), self.data.y_held)
+
+    def accept(self, value: float) -> None:
+        """Record the present state as a step with this mean loss, and keep it if it is the best."""
+        held = self._note_best()
+        outputs = self.model.out_features
+        held_error = self.loss.error(held, outputs)
+        grid = self.model.grid
+        index = self.monitor.step(grid, held_error, self.loss.measure)
+        train_error = self.loss.error(value, outputs)
+        self.history.append(
+            Step(index, grid, self.size, train_error, held_error, self.monitor.seconds)
+        )
+
+    def adapt(self) -> None:
+        """Lay the grids over what comes through them."""
+        self.model = adapt(self.model, self.data.x, margin=min(0.05, 2 / len(self.data.x)))
+
+    def refine(self, grid: int) -> None:
+        """Go on from the best state on a finer grid."""
+        self.model = refine(self.best, grid)
+
+    def _note_best(self) -> float:
+        value = self._value(self.data.x_held, self.data.y_held)
+        if value < self.best_value:
+            self.best, self.best_value = copy.deepcopy(self.model), value
+        return value
+
+    @torch.no_grad()
+    def _value(self, x: Tensor, y: Tensor) -> float:
+        value = float(self.loss.value(self.model(x), y))
+        return value if value == value else float("inf")  # NaN is as bad as can be

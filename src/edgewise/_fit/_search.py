@@ -1,0 +1,181 @@
+"""Look for the network: several starts on a coarse grid, few nodes before many, then finer grids.
+
+A small network has bad minima, and a large one fits a simple law in needlessly many ways, none of
+which can be read. Both are cheap to try on a coarse grid, and the right small network shows itself when
+the grid is refined: its error falls as :math:`h^{d+1}`, where the error of a wrong one stays.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgewise._fit._data import Data
+from edgewise._fit._losses import CrossEntropy, Loss
+from edgewise._fit._monitor import Monitor
+from edgewise._fit._problem import Problem
+from edgewise._fit._solvers import Solver
+from edgewise._network import KAN
+
+_EXACT = 1e-6
+"""A held-out error, as a share of the spread of y, below which no larger network is tried."""
+_ROUNDING = 1e-15
+"""A held-out error, as a share of the spread of y, below which no finer grid is tried."""
+_FAILURES = 2
+"""So many refinements in a row may fail to lower the held-out error before refinement stops."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the network is looked for.
+
+    Args:
+        solver: What improves each network.
+        data: Rows to fit and rows held out.
+        loss: What is made small.
+        monitor: The fit's clock.
+        starts: Random starts for each size of network.
+        sparse: Whether to try networks with fewer hidden nodes.
+        finest: The largest grid to refine to.
+        generator: Where the random numbers come from.
+    """
+
+    solver: Solver
+    data: Data
+    loss: Loss
+    monitor: Monitor
+    starts: int
+    sparse: bool
+    finest: int
+    generator: torch.Generator
+
+    def run(self, model: KAN, tried: list[Problem]) -> None:
+        """Fit networks from small to large; `tried` grows, so that an interrupt loses nothing."""
+        if self._is_trained(model):
+            tried.append(Problem(model, self.data, self.loss, self.monitor))
+            self.solver.solve(tried[-1], fresh=False)
+            self._refine(tried[-1])
+            return
+        for network in self._sizes(model):
+            self._start(network, tried)
+            self._refine(tried[-1])
+            if self._is_below(tried[-1], _EXACT):
+                return
+
+    def pick(self, tried: list[Problem]) -> Problem:
+        """Take the best; among networks that the held-out rows cannot tell apart, the smallest."""
+        best = min(tried, key=lambda problem: problem.best_value)
+        for problem in tried:  # from small to large
+            excess = problem.held_out_samples() - best.held_out_samples()
+            if float(excess.mean()) <= 2 * float(excess.std()) / len(excess) ** 0.5:
+                return problem
+        return best
+
+    def null_value(self) -> float:
+        """Give the held-out loss of the best constant."""
+        y, held = self.data.y, self.data.y_held
+        if isinstance(self.loss, CrossEntropy):
+            share = torch.bincount(y).to(self.data.x) / len(y)
+            return float(-torch.special.xlogy(share, share).sum())
+        return float(self.loss.value(y.mean(0).expand_as(held), held))
+
+    def _is_trained(self, model: KAN) -> bool:
+        """Whether a model explains half of what there is to explain already."""
+        with torch.no_grad():
+            value = float(self.loss.value(model(self.data.x_held), self.data.y_held))
+        return value < 0.5 * self.null_value()
+
+    def _is_below(self, problem: Problem, share: float) -> bool:
+        """Whether the held-out error is below this share of the spread of y."""
+        if isinstance(self.loss, CrossEntropy):
+            return False
+        return problem.best_value <= share**2 * self.null_value()
+
+    def _sizes(self, model: KAN) -> Iterator[KAN]:
+        """The network with 1, 2, 4, ... hidden nodes of each kind switched on in a layer, then all."""
+        whole = all(bool(layer.mask.all()) for layer, _ in model.parts())
+        hidden = [max(nodes.sums, nodes.products) for _, nodes in model.parts()[:-1]]
+        nodes = 1
+        while self.sparse and whole and nodes < max(hidden, default=1):
+            yield switch_off(model, nodes)
+            nodes *= 2
+        yield model
+
+    def _start(self, model: KAN, tried: list[Problem]) -> None:
+        """Run all starts on the coarse grid; the best stays at the end of `tried`."""
+        convex = len(model.parts()) == 1
+        for number in range(1 if convex else self.starts):
+            start = copy.deepcopy(model)
+            if number:
+                start.reset_parameters(generator=self.generator)
+            if not isinstance(self.loss, CrossEntropy):
+                scale_outputs(start, self.data.y)
+            problem = Problem(start, self.data, self.loss, self.monitor)
+            if number == 0:
+                tried.append(problem)
+            self.solver.solve(problem, fresh=True)
+            if problem.best_value < tried[-1].best_value:
+                tried[-1] = problem
+
+    def _refine(self, problem: Problem) -> None:
+        """Make the grids finer while the held-out error falls."""
+        grid, failures = problem.best.grid, 0
+        equations = self.data.y.numel()
+        while 2 * grid <= self.finest and failures < _FAILURES:
+            if self._is_below(problem, _ROUNDING):
+                return
+            grid *= 2
+            before = problem.best_value
+            problem.refine(grid)
+            if problem.size > equations:
+                return
+            self.solver.solve(problem, fresh=False)
+            failures = failures + 1 if problem.best_value > 0.9 * before else 0
+
+
+@torch.no_grad()
+def switch_off(model: KAN, nodes: int) -> KAN:
+    """Copy a network and switch off all but the first hidden nodes of each kind in every layer."""
+    model = copy.deepcopy(model)
+    parts = model.parts()
+    for (layer, kinds), (following, _) in zip(parts[:-1], parts[1:], strict=True):
+        for node in range(len(kinds)):
+            place = node if node < kinds.sums else node - kinds.sums
+            if place < nodes:
+                continue
+            following.mask[:, node] = False
+            for j in range(kinds.in_features):
+                if kinds.of_sum(j) == node:
+                    layer.mask[j] = False
+    return model
+
+
+@torch.no_grad()
+def scale_outputs(model: KAN, y: Tensor) -> None:
+    """Give the outputs of a fresh network the mean and the spread of y, in place."""
+    layer, nodes = model.parts()[-1]
+    if len(layer.locks):
+        return
+    one, _ = layer.basis.line()
+    edges = layer.mask.sum(1).clamp_min(1)
+    for output in range(len(nodes)):
+        spread, mean = y[:, output].std(), y[:, output].mean()
+        if output < nodes.sums:
+            layer.coef[output] *= 3**0.5 * spread
+            layer.coef[output] += mean / edges[output] * one
+        else:
+            first = nodes.sums + 2 * (output - nodes.sums)
+            layer.coef[first] *= 3**0.5 * spread
+
+
+def active_nodes(model: KAN) -> tuple[int, ...]:
+    """Count the inputs, hidden nodes and outputs that have edges on both sides."""
+    parts = model.parts()
+    counts = [model.in_features]
+    for (_, _), (following, _) in zip(parts[:-1], parts[1:], strict=True):
+        counts.append(int(following.active.any(0).sum()))
+    return (*counts, model.out_features)

@@ -1,0 +1,224 @@
+"""The solvers: each makes a problem's loss smaller from where its model stands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from edgewise._errors import ConfigError
+from edgewise._fit._gauss_newton import ParameterVector
+from edgewise._fit._problem import Problem
+
+
+class Solver(ABC):
+    """A way to make a loss smaller."""
+
+    name: ClassVar[str]
+    cheap_starts: ClassVar[bool]
+    """Whether several starts on a coarse grid cost little beside the fit itself."""
+
+    @abstractmethod
+    def solve(self, problem: Problem, *, fresh: bool) -> None:
+        """Improve `problem.model` in place until it gets no better.
+
+        Every accepted step is told to `problem.accept`, which keeps the best on held-out rows.
+
+        Args:
+            problem: The network, its data and its loss.
+            fresh: Whether the network is a random start, far from any solution.
+        """
+
+
+def _check_positive(settings: object, *names: str) -> None:
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise ConfigError(
+                f"{type(settings).__name__}'s {name} must be positive, got {getattr(settings, name)}."
+            )
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(Solver):
+    """Damped Gauss–Newton steps on the whole data (Levenberg 1944, Marquardt 1963).
+
+    The damping scales with the diagonal of the normal equations and follows the gain ratio (Nielsen
+    1999). A step is taken only if it lowers the loss.
+
+    Args:
+        steps: The largest number of steps on one grid.
+        damping: The first damping of a fresh network.
+        tolerance: The solver stops when five steps lower the loss by less than this share of it.
+        patience: It stops as well when the held-out loss has not fallen for so many steps.
+        smoothness: The weight of the splines' roughness, as a share of each edge's weight in the data.
+            By default just enough to carry splines smoothly over cells that hold no data.
+    """
+
+    steps: int = 50
+    damping: float = 1e-2
+    tolerance: float = 1e-2
+    patience: int = 12
+    smoothness: float = 1e-6
+    name: ClassVar[str] = "Levenberg-Marquardt"
+    cheap_starts: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "steps", "damping", "tolerance", "patience")
+        if self.smoothness < 0:
+            raise ConfigError(f"smoothness cannot be negative, got {self.smoothness}.")
+
+    def solve(self, problem: Problem, *, fresh: bool) -> None:
+        """Take steps until five of them bring nothing more."""
+        rounds, damping = (4, self.damping) if fresh else (1, 1e-3 * self.damping)
+        for _ in range(rounds):
+            problem.adapt()
+            damping = self._descend(problem, self.steps // rounds, damping)
+
+    def _descend(self, problem: Problem, steps: int, damping: float) -> float:
+        vector = ParameterVector(problem.model)
+        start = vector.read()
+        equations = problem.normal_equations()
+        rough = vector.roughness(self.smoothness * equations.H.diagonal())
+        value = equations.value + 0.5 * float(start @ rough @ start)
+        values, growth, best, waited = [value], 2.0, problem.best_value, 0
+        while len(values) <= steps and value > 0 and damping < 1e12:
+            problem.monitor.check_time()
+            g, H = equations.g + rough @ start, equations.H + rough
+            scale = H.diagonal().clamp_min(1e-10 * float(H.diagonal().max()))
+            L, failed = torch.linalg.cholesky_ex(H + torch.diag(damping * scale))
+            if int(failed):
+                damping *= 10
+                continue
+            step = torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)
+            there = start + step
+            vector.write(there)
+            loss = problem.value()
+            new = loss + 0.5 * float(there @ rough @ there)
+            if not new < value:
+                damping, growth = damping * growth, 2 * growth
+                continue
+            foreseen = -float(g @ step + 0.5 * step @ (H @ step))
+            gain = (value - new) / max(foreseen, 1e-300)
+            damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-15)
+            start, value, growth = there, new, 2.0
+            equations = problem.normal_equations()
+            values.append(value)
+            problem.accept(loss)
+            if problem.best_value < best:
+                best, waited = problem.best_value, 0
+            else:
+                waited += 1
+            slow = len(values) > 5 and values[-6] - value < self.tolerance * value
+            if slow or waited >= self.patience:
+                break
+        vector.write(start)
+        return min(damping, self.damping)
+
+
+@dataclass(frozen=True)
+class LBFGS(Solver):
+    """Limited-memory BFGS with a strong Wolfe line search, on the whole data (torch.optim.LBFGS).
+
+    Args:
+        steps: The largest number of steps on one grid, of up to 20 evaluations each.
+        history: How many past steps the inverse Hessian is made of.
+        tolerance: The solver stops when five steps lower the loss by less than this share of it.
+    """
+
+    steps: int = 100
+    history: int = 20
+    tolerance: float = 1e-2
+    name: ClassVar[str] = "L-BFGS"
+    cheap_starts: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "steps", "history", "tolerance")
+
+    def solve(self, problem: Problem, *, fresh: bool) -> None:
+        """Take steps until five of them bring nothing more."""
+        rounds = 4 if fresh else 1
+        for _ in range(rounds):
+            problem.adapt()
+            self._descend(problem, self.steps // rounds)
+
+    def _descend(self, problem: Problem, steps: int) -> None:
+        model, data = problem.model, problem.data
+        optimizer = torch.optim.LBFGS(
+            model.parameters(), history_size=self.history, line_search_fn="strong_wolfe"
+        )
+
+        def evaluate() -> torch.Tensor:
+            optimizer.zero_grad()
+            value = problem.loss.value(model(data.x), data.y)
+            value.backward()
+            return value
+
+        values = [problem.value()]
+        for _ in range(steps):
+            problem.monitor.check_time()
+            before = ParameterVector(model).read()
+            optimizer.step(evaluate)
+            value = problem.value()
+            if not value < values[-1]:
+                ParameterVector(model).write(before)
+                break
+            values.append(value)
+            problem.accept(value)
+            if len(values) > 5 and values[-6] - value < self.tolerance * value:
+                break
+        optimizer.zero_grad()
+
+
+@dataclass(frozen=True)
+class Adam(Solver):
+    """Adam on mini-batches, with a learning rate that falls along a cosine (torch.optim.Adam).
+
+    Args:
+        epochs: How often each grid sees the data.
+        batch: The rows of a mini-batch.
+        learning_rate: The first learning rate.
+    """
+
+    epochs: int = 100
+    batch: int = 256
+    learning_rate: float = 1e-2
+    name: ClassVar[str] = "Adam"
+    cheap_starts: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "epochs", "batch", "learning_rate")
+
+    def solve(self, problem: Problem, *, fresh: bool) -> None:
+        """Go through the data `epochs` times."""
+        problem.adapt()
+        model, data = problem.model, problem.data
+        rate = self.learning_rate if fresh else 0.3 * self.learning_rate
+        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
+        generator = torch.Generator().manual_seed(problem.monitor.steps)
+        for _ in range(self.epochs):
+            problem.monitor.check_time()
+            order = torch.randperm(len(data.x), generator=generator).to(data.x.device)
+            for rows in order.split(self.batch):
+                optimizer.zero_grad()
+                problem.loss.value(model(data.x[rows]), data.y[rows]).backward()
+                optimizer.step()
+            schedule.step()
+            problem.accept(problem.value())
+        optimizer.zero_grad()
+
+
+SOLVERS: dict[str, Solver] = {
+    "levenberg-marquardt": LevenbergMarquardt(),
+    "lbfgs": LBFGS(),
+    "adam": Adam(),
+}
+
+
+def choose(parameters: int, rows: int) -> Solver:
+    """Take the most exact solver that the size of the problem allows."""
+    if parameters <= 2_000 and rows * parameters**2 <= 1e12:
+        return LevenbergMarquardt()
+    return LBFGS() if rows <= 20_000 else Adam()
