@@ -126,7 +126,7 @@ def _result(
 ) -> FitResult:
     loss, data, outputs = search.loss, search.data, model.out_features
     with torch.no_grad():
-        train = float(loss.value(best.best(data.x), data.y))
+        train = float(loss.samples(best.best(data.x), data.y).mean())
     unexplained = best.best_value / max(search.null_value(), 1e-300)
     return FitResult(
         model=best.best.to(model.dtype),

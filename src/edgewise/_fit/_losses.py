@@ -32,7 +32,7 @@ class Loss(ABC):
         """Give A with `A^T A` the curvature of each sample's loss, (batch, rows, outputs)."""
 
     def value(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Float[Tensor, ""]:
-        """Give the mean loss."""
+        """Give what a fit makes small: the mean loss, and a ridge where a loss has one."""
         return self.samples(prediction, y).mean()
 
     def error(self, value: float, outputs: int) -> float:
@@ -97,23 +97,43 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """Cross-entropy of the softmax of the outputs against class numbers (in nats)."""
+    """Cross-entropy of the softmax of the outputs against class numbers (in nats).
 
+    Args:
+        ridge: The weight of the mean of half the squared outputs, which is added while fitting. Without
+            it the outputs grow without end where classes can be separated, and the border between
+            them is left to chance.
+    """
+
+    ridge: float = 1e-3
     measure: ClassVar[str] = "cross-entropy"
 
+    def __post_init__(self) -> None:
+        if self.ridge < 0:
+            raise ConfigError(f"ridge cannot be negative, got {self.ridge}.")
+
     def samples(self, prediction: Float[Tensor, "batch outputs"], y: Int[Tensor, " batch"]) -> Tensor:
-        """Give the cross-entropy of each sample."""
+        """Give the cross-entropy of each sample, without the ridge."""
         return torch.nn.functional.cross_entropy(prediction, y, reduction="none")
 
+    def value(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Float[Tensor, ""]:
+        """Give the mean cross-entropy with the ridge."""
+        ridge = 0.5 * self.ridge * prediction.square().sum(-1)
+        return (self.samples(prediction, y) + ridge).mean()
+
     def gradient(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
-        """Give the probabilities minus the one-hot labels."""
-        return prediction.softmax(-1) - torch.nn.functional.one_hot(y, prediction.shape[1])
+        """Give the probabilities minus the one-hot labels, and the ridge's part."""
+        labels = torch.nn.functional.one_hot(y, prediction.shape[1])
+        return prediction.softmax(-1) - labels + self.ridge * prediction
 
     def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
-        r"""Give A with :math:`A^T A = \mathrm{diag}(p) - p p^T`, the generalized Gauss–Newton matrix."""
+        r"""Give A with :math:`A^T A = \mathrm{diag}(p) - p p^T + \epsilon I` (Gauss–Newton, Schraudolph 2002)."""
         p = prediction.softmax(-1)
         q = p.sqrt()
-        return torch.diag_embed(q) - q.unsqueeze(-1) * p.unsqueeze(-2)
+        curvature = torch.diag_embed(q) - q.unsqueeze(-1) * p.unsqueeze(-2)
+        eye = torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
+        ridge = (self.ridge**0.5 * eye).expand_as(curvature)
+        return torch.cat([curvature, ridge], 1)
 
 
 LOSSES: dict[str, Loss] = {"squared": Squared(), "huber": Huber(), "cross-entropy": CrossEntropy()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Problem:
         self.monitor = monitor
         self.history: list[Step] = []
         self.best = self.model
-        self.best_value = float("inf")
+        self.best_value = math.inf
         self._note_best()
 
     @property
@@ -41,9 +42,11 @@ class Problem:
         """The number of trained parameters."""
         return ParameterVector(self.model).size
 
+    @torch.no_grad()
     def value(self) -> float:
-        """Give the mean loss over the rows to fit."""
-        return self._value(self.data.x, self.data.y)
+        """Give what is made small over the rows to fit; infinite where the network has no value."""
+        value = float(self.loss.value(self.model(self.data.x), self.data.y))
+        return value if math.isfinite(value) else math.inf
 
     def normal_equations(self) -> NormalEquations:
         """Sum loss, gradient and Gauss–Newton matrix over the rows to fit."""
@@ -51,8 +54,7 @@ class Problem:
 
     def held_out_samples(self) -> Tensor:
         """Give the loss of the best state for each row held out."""
-        with torch.no_grad():
-            return self.loss.samples(self.best(self.data.x_held), self.data.y_held)
+        return self._held_out(self.best)
 
     def accept(self, value: float) -> None:
         """Record the present state as a step with this mean loss, and keep it if it is the best."""
@@ -75,12 +77,12 @@ class Problem:
         self.model = refine(self.best, grid)
 
     def _note_best(self) -> float:
-        value = self._value(self.data.x_held, self.data.y_held)
+        value = float(self._held_out(self.model).mean())
+        value = value if math.isfinite(value) else math.inf
         if value < self.best_value:
             self.best, self.best_value = copy.deepcopy(self.model), value
         return value
 
     @torch.no_grad()
-    def _value(self, x: Tensor, y: Tensor) -> float:
-        value = float(self.loss.value(self.model(x), y))
-        return value if value == value else float("inf")  # NaN is as bad as can be
+    def _held_out(self, model: KAN) -> Tensor:
+        return self.loss.samples(model(self.data.x_held), self.data.y_held)

@@ -81,12 +81,12 @@ class Search:
         if isinstance(self.loss, CrossEntropy):
             share = torch.bincount(y).to(self.data.x) / len(y)
             return float(-torch.special.xlogy(share, share).sum())
-        return float(self.loss.value(y.mean(0).expand_as(held), held))
+        return float(self.loss.samples(y.mean(0).expand_as(held), held).mean())
 
     def _is_trained(self, model: KAN) -> bool:
         """Whether a model explains half of what there is to explain already."""
         with torch.no_grad():
-            value = float(self.loss.value(model(self.data.x_held), self.data.y_held))
+            value = float(self.loss.samples(model(self.data.x_held), self.data.y_held).mean())
         return value < 0.5 * self.null_value()
 
     def _is_below(self, problem: Problem, share: float) -> bool:
