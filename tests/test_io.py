@@ -110,10 +110,12 @@ def test_odd_numbers_come_back(tmp_path: Path) -> None:
 
 def test_tensors_in_any_memory_layout_are_written(tmp_path: Path) -> None:
     model = ew.KAN([3, 4, 1])
-    coef = model.layers[0].coef.detach()
-    model.layers[0].coef = torch.nn.Parameter(coef.transpose(0, 2).contiguous().transpose(0, 2))
-    assert not model.layers[0].coef.is_contiguous()
-    model.layers[1].coef = torch.nn.Parameter(torch.ones(1).double().expand(1, 4, 6))
+    (first, _), (second, _) = model.parts()
+    columns_first = first.coef.detach().transpose(0, 2).contiguous().transpose(0, 2)
+    first.coef = torch.nn.Parameter(columns_first)
+    second.coef = torch.nn.Parameter(torch.ones(1).double().expand(1, 4, 6))
+    assert not first.coef.is_contiguous()
+    assert not second.coef.is_contiguous()
     ew.save(model, tmp_path / "m.safetensors")
     assert_equal(model, ew.load(tmp_path / "m.safetensors"))
 
@@ -213,6 +215,7 @@ def test_bad_places_are_named(tmp_path: Path) -> None:
         ew.read_notes(tmp_path / "m.safetensors")
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ew.ConfigError, match="save writes a KAN, got a Linear"):
         ew.save(torch.nn.Linear(1, 1), tmp_path / "m")  # type: ignore[arg-type]
