@@ -1,0 +1,278 @@
+"""B-splines against SciPy's, which are built on another code (FITPACK's descendants)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.interpolate import BSpline as Reference
+from scipy.interpolate import insert
+from torch import Tensor
+
+from edgewise._errors import ConfigError, ShapeError
+from edgewise._kernels import dense_splines, local_splines
+from edgewise.bases import BSpline
+
+DEGREES = range(1, 10)
+GRIDS = (5, 20, 100, 400)
+DOMAINS = torch.tensor([[-1.0, 1.0], [0.0, 100.0], [1e-3, 2e-3], [-7.0, -5.0]]).double()
+
+degrees = st.integers(1, 9)
+grids = st.integers(1, 60)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def reference(basis: BSpline, x: Tensor, order: int) -> Tensor:
+    """Values of all functions, or their derivatives, on the same knots but in double precision."""
+    columns = []
+    for knots, points in zip(basis.knots.double(), x.double().T, strict=True):
+        spline = Reference(knots.numpy(), np.eye(basis.size), basis.degree)
+        columns.append(torch.from_numpy(np.asarray(spline(points.numpy(), nu=order))))
+    return torch.stack(columns, 1)
+
+
+def inside(basis: BSpline, batch: int) -> Tensor:
+    """Random points of the domain, its ends, and all knots of the grid."""
+    low, high = basis.domain.unbind(-1)
+    points = low + (high - low) * torch.rand(batch, basis.in_features, dtype=low.dtype)
+    knots = basis.knots[:, basis.degree : -basis.degree].T
+    return torch.minimum(torch.maximum(torch.cat([points, knots]), low), high)
+
+
+def close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    """Compare relative to the largest value of each input's functions."""
+    scale = expected.abs().amax((0, 2), keepdim=True).clamp(min=1e-300)
+    assert actual.shape == expected.shape
+    error = ((actual.double() - expected) / scale).abs().max().item()
+    assert error < tolerance, f"off by {error:.1e}"
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("degree", DEGREES)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)], ids=["f64", "f32"]
+)
+def test_values_and_derivatives(
+    dtype: torch.dtype, tolerance: float, degree: int, grid: int, order: int
+) -> None:
+    basis = BSpline(len(DOMAINS), grid=grid, degree=degree, domain=DOMAINS.to(dtype), dtype=dtype)
+    x = inside(basis, 50)
+    expected = reference(basis, x, order)
+    if order >= degree:  # jumps at the knots: SciPy and we agree up to which side a knot is on
+        x, expected = x[:50], expected[:50]
+    close(basis.values(x, 2)[order], expected, tolerance)
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_single_precision_holds_a_grid_of_400(degree: int) -> None:
+    # against exact knots: what is left is the rounding of a knot in units of a cell, 400 * 6e-8
+    exact = BSpline(1, grid=400, degree=degree, dtype=torch.float64)
+    x = inside(exact, 200).float()
+    single = BSpline(1, grid=400, degree=degree, dtype=torch.float32)
+    close(single(x), reference(exact, x, 0), 5e-5 * degree)
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_every_input_has_its_own_grid(degree: int) -> None:
+    basis = BSpline(len(DOMAINS), grid=7, degree=degree, domain=DOMAINS, dtype=torch.float64)
+    torch.testing.assert_close(basis.domain, DOMAINS, rtol=0, atol=0)
+    cells = basis.knots.diff(dim=1)
+    torch.testing.assert_close(cells, (DOMAINS[:, 1:] - DOMAINS[:, :1]).expand_as(cells) / 7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("degree", DEGREES)
+def test_a_spline_goes_on_along_its_tangent(degree: int, dtype: torch.dtype) -> None:
+    basis = BSpline(
+        2, grid=6, degree=degree, domain=torch.tensor([[-1, 1], [2.0, 5.0]]), dtype=dtype
+    )
+    low, high = basis.domain.unbind(-1)
+    tolerance = 1e-13 if dtype == torch.float64 else 1e-5
+    for end, beyond in ((low, -1), (high, 1)):
+        away = beyond * torch.tensor([[0.001], [0.3], [5.0]], dtype=dtype) * (high - low)
+        # the tangent from SciPy, its points as far away as rounding lets them be
+        x = end + away
+        value = reference(basis, end.unsqueeze(0), 0)
+        slope = reference(basis, end.unsqueeze(0), 1)
+        distance = (x.double() - end.double()).unsqueeze(-1)
+        values, first, second = basis.values(x, 2)
+        close(values, value + distance * slope, tolerance)
+        close(first, slope.expand(3, -1, -1), tolerance)
+        assert torch.equal(second, torch.zeros_like(second))
+
+
+@given(degree=degrees, grid=grids, seed=seeds, single=st.booleans())
+def test_the_functions_sum_to_one(degree: int, grid: int, seed: int, single: bool) -> None:
+    dtype = torch.float32 if single else torch.float64
+    basis = BSpline(len(DOMAINS), grid=grid, degree=degree, domain=DOMAINS.to(dtype), dtype=dtype)
+    low, high = basis.domain.unbind(-1)
+    share = torch.rand(20, 4, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+    x = low + (high - low) * (3 * share - 1)  # as far outside as the domain is wide
+    values, first, second = basis.values(x, 2)
+    eps = torch.finfo(dtype).eps * grid
+    assert (values.sum(-1) - 1).abs().max() < 50 * eps
+    cell = (high - low) / grid
+    assert (first.sum(-1) * cell).abs().max() < 50 * eps
+    assert (second.sum(-1) * cell**2).abs().max() < 500 * eps
+    # not negative on the grid, and at most degree + 1 of them differ from zero
+    on_grid = ((x >= low) & (x <= high)).unsqueeze(-1)
+    assert (values * on_grid).min() >= 0
+    assert ((values != 0) & on_grid).sum(-1).max() <= degree + 1
+
+
+@given(degree=degrees, cells=st.lists(st.floats(0.01, 10), min_size=4, max_size=30), seed=seeds)
+def test_any_increasing_knots_will_do(degree: int, cells: list[float], seed: int) -> None:
+    size = len(cells) + degree
+    generator = torch.Generator().manual_seed(seed)
+    ends = 0.01 + torch.rand(2, degree, dtype=torch.float64, generator=generator)
+    steps = torch.cat([ends[0], torch.tensor(cells, dtype=torch.float64), ends[1]])
+    knots = torch.cat([torch.zeros(1, dtype=torch.float64), steps.cumsum(0)])
+    low, high = knots[degree], knots[-degree - 1]
+    x = low + (high - low) * torch.rand(30, 1, dtype=torch.float64, generator=generator)
+    spline = Reference(knots.numpy(), np.eye(size), degree)
+    for order, values in enumerate(dense_splines(x, knots.unsqueeze(0), degree, 2)):
+        expected = torch.from_numpy(np.asarray(spline(x[:, 0].numpy(), nu=order)))
+        torch.testing.assert_close(
+            values[:, 0], expected, rtol=1e-9, atol=1e-9 * expected.abs().max().item()
+        )
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_local_values_are_the_dense_ones(degree: int) -> None:
+    basis = BSpline(2, grid=8, degree=degree, dtype=torch.float64)
+    x = 3 * torch.rand(50, 2, dtype=torch.float64) - 1.5
+    start, local = local_splines(x, basis.knots, degree, 2)
+    index = start.unsqueeze(-1) + torch.arange(degree + 1)
+    assert start.min() >= 0
+    assert index.max() < basis.size
+    for few, all_of_them in zip(local, basis.values(x, 2), strict=True):
+        assert few.shape == (50, 2, degree + 1)
+        assert torch.equal(all_of_them.gather(-1, index), few)
+        assert all_of_them.count_nonzero() == few.count_nonzero()
+
+
+# knots: refinement and projection
+
+
+@given(degree=degrees, grid=st.integers(1, 20), multiple=st.integers(2, 6), seed=seeds)
+def test_knot_insertion_keeps_the_spline(degree: int, grid: int, multiple: int, seed: int) -> None:
+    old = BSpline(len(DOMAINS), grid=grid, degree=degree, domain=DOMAINS, dtype=torch.float64)
+    new = old.with_grid(multiple * grid)
+    generator = torch.Generator().manual_seed(seed)
+    coef = torch.randn(len(DOMAINS), old.size, dtype=torch.float64, generator=generator)
+    finer = torch.einsum("ink,ik->in", new.transfer_from(old), coef)
+    for i, (low, high) in enumerate(DOMAINS.tolist()):
+        x = np.linspace(low, high, 101)[1:-1]
+        for order in range(min(degree, 3)):
+            before = Reference(old.knots[i].numpy(), coef[i].numpy(), degree)(x, nu=order)
+            after = Reference(new.knots[i].numpy(), finer[i].numpy(), degree)(x, nu=order)
+            scale = (multiple * grid / (high - low)) ** order
+            np.testing.assert_allclose(after / scale, before / scale, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_knot_insertion_equals_scipys(degree: int) -> None:
+    # inner coefficients depend on inner knots only, so there SciPy's must be ours
+    old = BSpline(1, grid=20, degree=degree, domain=(0.0, 20.0), dtype=torch.float64)
+    new = old.with_grid(40)
+    coef = torch.randn(old.size, dtype=torch.float64)
+    spline = Reference(old.knots[0].numpy(), coef.numpy(), degree)
+    for cell in range(20):
+        spline = insert(cell + 0.5, spline)
+    finer = (new.transfer_from(old)[0] @ coef).numpy()
+    mine, theirs = new.knots[0].numpy(), spline.t
+    compared = 0
+    for j, value in enumerate(finer):
+        window = mine[j + 1 : j + degree + 1]  # the knots that coefficient j depends on
+        start = np.searchsorted(theirs, window[0] - 1e-9)
+        if np.allclose(theirs[start : start + degree], window, atol=1e-9):
+            assert abs(spline.c[start - 1] - value) < 1e-10
+            compared += 1
+    assert compared >= 40 - degree
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+@pytest.mark.parametrize("grid", [5, 11, 23])
+def test_projection_keeps_polynomials_on_any_grid(grid: int, degree: int) -> None:
+    old = BSpline(1, grid=7, degree=degree, dtype=torch.float64)
+    x = np.linspace(-1, 1, 200)
+    design = np.asarray(Reference(old.knots[0].numpy(), np.eye(old.size), degree)(x))
+    coef = np.linalg.lstsq(design, np.polyval(np.arange(1, degree + 2), x), rcond=None)[0]
+    new = old.with_grid(grid)
+    carried = new.transfer_from(old)[0].numpy() @ coef
+    values = Reference(new.knots[0].numpy(), carried, degree)(x)
+    expected = np.polyval(np.arange(1, degree + 2), x)
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-9 * abs(expected).max())
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+def test_projection_converges_with_the_order_of_the_degree(degree: int) -> None:
+    errors = []
+    fine = BSpline(1, grid=301, degree=degree, dtype=torch.float64)
+    x = torch.linspace(-1, 1, 2001, dtype=torch.float64).unsqueeze(-1)
+    sine = torch.linalg.lstsq(fine(x)[:, 0], torch.sin(3 * x)).solution
+    for grid in (10, 20):
+        coarse = fine.with_grid(grid)
+        carried = coarse.transfer_from(fine)[0] @ sine
+        errors.append((coarse(x)[:, 0] @ carried - torch.sin(3 * x)).square().mean().sqrt())
+    slope = torch.log2(errors[0] / errors[1]).item()
+    assert degree + 0.5 < slope < degree + 1.7
+
+
+def test_a_moved_domain_keeps_a_smooth_function() -> None:
+    old = BSpline(1, grid=30, degree=3, dtype=torch.float64)
+    x = torch.linspace(-1, 1, 401, dtype=torch.float64).unsqueeze(-1)
+    sine = torch.linalg.lstsq(old(x)[:, 0], torch.sin(3 * x)).solution
+    new = old.with_domain(torch.tensor([[-1.01, 1.02]]).double())
+    carried = new.transfer_from(old)[0] @ sine
+    # the old function is a line from -1.01 to -1, which no spline with these knots can follow
+    assert (new(x)[:, 0] @ carried - torch.sin(3 * x)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_single_precision_knows_its_own_knots_again(degree: int) -> None:
+    # a cast rounds knots once more than the constructor does; insertion must survive that
+    old = BSpline(1, grid=9, degree=degree, domain=(0.1, 0.73), dtype=torch.float64).float()
+    new = old.with_grid(99)
+    assert new._contains(old)
+    assert not new._contains(old.with_grid(10))
+    assert not new._contains(old.with_domain(torch.tensor([[0.1, 0.7301]])))
+
+
+# what is refused
+
+
+@pytest.mark.parametrize("degree", [0, 10, -1, 2.5])
+def test_a_degree_out_of_range(unchecked: None, degree: int) -> None:
+    with pytest.raises(
+        ConfigError, match=f"degree must be a whole number from 1 to 9, got {degree}"
+    ):
+        BSpline(1, degree=degree)
+
+
+@pytest.mark.parametrize("grid", [0, -3, 2.5])
+def test_a_grid_that_is_none(unchecked: None, grid: int) -> None:
+    with pytest.raises(ConfigError, match=f"must be a whole number from 1 on, got {grid}"):
+        BSpline(1, grid=grid)
+
+
+@pytest.mark.parametrize(
+    "domain", [(1.0, 1.0), (2.0, -1.0), (0.0, float("inf")), (float("nan"), 1.0)]
+)
+def test_a_domain_that_is_empty_or_endless(domain: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match="must be finite and have low < high"):
+        BSpline(2, domain=domain)
+
+
+def test_a_domain_with_too_many_rows(unchecked: None) -> None:
+    with pytest.raises(ShapeError, match=r"have the shape \(2, 2\).*Got \(3, 2\)"):
+        BSpline(2, domain=torch.tensor([[0.0, 1.0]] * 3))
+
+
+def test_numpy_numbers_are_numbers(unchecked: None) -> None:
+    basis = BSpline(1, grid=np.int64(4), degree=np.int32(2))  # type: ignore[arg-type]
+    assert basis.config() == {"in_features": 1, "grid": 4, "degree": 2}
+    assert type(basis.degree) is int
