@@ -33,7 +33,14 @@ from edgewise._prune import Attribution as Attribution
 from edgewise._prune import attribute as attribute
 from edgewise._prune import prune as prune
 
-# symbols
+# formulas
+from edgewise._symbolic import Constant as Constant
+from edgewise._symbolic import Formula as Formula
+from edgewise._symbolic import Match as Match
+from edgewise._symbolic import Suggestions as Suggestions
+from edgewise._symbolic import lock as lock
+from edgewise._symbolic import suggest as suggest
+from edgewise._symbolic import symbolize as symbolize
 from edgewise._primitives import PRIMITIVES as PRIMITIVES
 from edgewise._primitives import Library as Library
 from edgewise._primitives import Primitive as Primitive

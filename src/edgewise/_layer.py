@@ -140,30 +140,30 @@ class KANLayer(nn.Module):
             curvature: The share of the variance that bends, 0 to 1.
             generator: Where the random numbers come from; torch's global one by default.
         """
-        one, x = self.basis.line()
-        low, high = self.basis.domain.unbind(-1)
         if self.coef.is_meta:
             return
-        if self.basis.size == 2:  # a line and nothing else
-            curvature = 0.0
+        # bending on fine cells would be steep, and grow from layer to layer outside the grids
+        coarse = self.basis if self.basis.grid <= 3 else self.basis.with_grid(3)
+        one, x = coarse.line()
+        low, high = coarse.domain.unbind(-1)
         u = (2 * x - (low + high).unsqueeze(-1) * one) / (high - low).unsqueeze(-1)
-        noise = _randn(self.coef, generator)
+        noise = _randn(self.coef[..., : coarse.size], generator)
         for direction in (one, u - u.mean(-1, keepdim=True)):  # no mean, no trend
             share = (noise * direction).sum(-1, keepdim=True) / direction.square().sum(-1, keepdim=True)
             noise = noise - share * direction
-        points = self.basis._points()
-        values = self.basis(points)  # (points, inputs, basis)
-        bend = torch.einsum("pik,oik->poi", values, noise)
-        power = bend.square().mean(0).mean(-1, keepdim=True)  # (outputs, 1)
         # orthogonal slopes: a deep stack of lines neither grows nor shrinks (Saxe et al. 2014)
         slopes = nn.init.orthogonal_(torch.empty_like(self.coef[..., 0]), generator=generator)
         slopes = slopes / slopes.norm(dim=1, keepdim=True)
-        line = (1 - curvature) ** 0.5 * slopes.unsqueeze(-1) * u
-        if curvature == 0:
-            self.coef.copy_(line)
-            return
-        bending = noise * torch.sqrt(curvature / 3 / (self.in_features * power)).unsqueeze(-1)
-        self.coef.copy_(line + bending)
+        if coarse.size == 2:  # a line and nothing else
+            coef = slopes.unsqueeze(-1) * u
+        else:
+            bend = torch.einsum("pik,oik->poi", coarse(coarse._points()), noise)
+            power = bend.square().mean(0).mean(-1, keepdim=True)  # (outputs, 1)
+            scale = torch.sqrt(curvature / 3 / (self.in_features * power)).unsqueeze(-1)
+            coef = scale * noise + (1 - curvature) ** 0.5 * slopes.unsqueeze(-1) * u
+        if coarse is not self.basis:
+            coef = torch.einsum("oik,ink->oin", coef, self.basis.transfer_from(coarse))
+        self.coef.copy_(coef)
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         """Sum the edges that enter each output.

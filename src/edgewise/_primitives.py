@@ -29,9 +29,10 @@ class Primitive:
         sympy: A function from a SymPy expression to a SymPy expression.
         complexity: What a search pays for using it; the line x costs 1.
         domain: Where it is defined, as an open interval of its argument.
-        gauge: Which constants are redundant: "power" of degree `degree` and "linear" make a scale of
-            the argument a scale of the value; "exp" a shift a scale; "log" a scale a shift; "odd" and
-            "even" make a sign of the argument a sign of the value or nothing.
+        gauge: Which constants are redundant: "power" makes a positive scale s of the argument the scale
+            `s**degree` of the value, and "linear" any scale and shift; "exp" makes a shift a scale;
+            "log" a scale a shift; "odd" and "even" make a sign of the argument a sign of the value or
+            nothing; "sine" and "cosine" have in addition a period of 2 pi.
         degree: For the gauge "power", the exponent.
         reach: How strongly the argument varies over the data in the starts of a search: the half
             width of the range of `a * x + b`, smallest and largest.
@@ -55,7 +56,11 @@ class Primitive:
 
     def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate the function and its derivative at each element of u."""
-        return torch.func.jvp(self.torch, (u,), (torch.ones_like(u),))
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            value = self.torch(u)
+            (slope,) = torch.autograd.grad(value.sum(), u)
+        return value.detach(), slope
 
 
 class Library:
@@ -158,6 +163,7 @@ _AWAY = (1.0001, 1.01, 1.1, 1.5, 3.0, 10.0)
 _WAVES = (0.3, 40.0)
 _PHASES = tuple(math.pi * i / 4 for i in range(8))
 _UNIT = (0.1, 0.9999)
+_KINKS = (0.0, 0.2, -0.2, 0.4, -0.4, 0.6, -0.6, 0.8, -0.8)
 
 PRIMITIVES = Library(
     [
@@ -194,8 +200,17 @@ PRIMITIVES = Library(
         Primitive("sigmoid", torch.sigmoid, _sigmoid, 3),
         Primitive("gaussian", lambda u: torch.exp(-(u**2)), _gaussian, 3, gauge="even"),
         Primitive("erf", torch.erf, _sympy("erf"), 4, gauge="odd"),
-        Primitive("abs", torch.abs, _sympy("Abs"), 2, gauge="even", reach=(1, 1)),
-        Primitive("sign", torch.sign, _sympy("sign"), 3, gauge="odd", reach=(1, 1)),
+        Primitive("abs", torch.abs, _sympy("Abs"), 2, gauge="power", reach=(1, 1), offsets=_KINKS),
+        Primitive(
+            "sign",
+            torch.sign,
+            _sympy("sign"),
+            3,
+            gauge="power",
+            degree=0,
+            reach=(1, 1),
+            offsets=_KINKS,
+        ),
     ]
 )
 """The library that `suggest` and `symbolize` search by default."""

@@ -84,7 +84,7 @@ def normal_equations(
     size = ParameterVector(model).size
     H, g = x.new_zeros(size, size), x.new_zeros(size)
     value = x.new_zeros(())
-    rows = max(1, _CHUNK_ENTRIES // (size * model.out_features))
+    rows = max(1, _CHUNK_ENTRIES // max(1, size * model.out_features))
     for chunk, target in zip(x.split(rows), y.split(rows), strict=True):
         J, pull, prediction = linearize(model, chunk, target, loss)
         H.addmm_(J.T, J)

@@ -17,12 +17,14 @@ class Monitor:
     Args:
         seconds: The time budget; none by default.
         progress: Whether to show a progress bar on standard error.
+        task: What the bar is headed with.
     """
 
-    def __init__(self, seconds: float | None, progress: bool) -> None:
+    def __init__(self, seconds: float | None, progress: bool, task: str = "fit") -> None:
         self._begin = time.perf_counter()
         self._budget = seconds
         self._progress = progress
+        self._task = task
         self._bar = None
         self.steps = 0
 
@@ -30,7 +32,7 @@ class Monitor:
         if self._progress:
             from tqdm import tqdm
 
-            self._bar = tqdm(desc="fit", unit=" steps", leave=False, dynamic_ncols=True)
+            self._bar = tqdm(desc=self._task, unit=" steps", leave=False, dynamic_ncols=True)
         return self
 
     def __exit__(

@@ -74,11 +74,14 @@ class LevenbergMarquardt(Solver):
         rounds, damping = (4, self.damping) if fresh else (1, 1e-3 * self.damping)
         for _ in range(rounds):
             problem.adapt()
-            damping = self._descend(problem, self.steps // rounds, damping)
+            damping = self.descend(problem, self.steps // rounds, damping)
 
-    def _descend(self, problem: Problem, steps: int, damping: float) -> float:
+    def descend(self, problem: Problem, steps: int, damping: float) -> float:
+        """Take up to `steps` steps with the grids where they are; give the damping to go on with."""
         vector = ParameterVector(problem.model)
         start = vector.read()
+        if vector.size == 0:
+            return damping
         equations = problem.normal_equations()
         rough = vector.roughness(self.smoothness * equations.H.diagonal())
         value = equations.value + 0.5 * float(start @ rough @ start)

@@ -1,0 +1,243 @@
+"""A formula: what `symbolize` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgewise._errors import ConfigError, ShapeError
+from edgewise._layer import Lock
+from edgewise._network import KAN
+from edgewise._symbolic._evidence import Place, numeric_edges
+from edgewise._symbolic._snap import Exact
+from edgewise._types import Edge
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number in a formula.
+
+    Attributes:
+        edge: The edge that it belongs to.
+        name: Which of a, b, c, d in `c * f(a * x + b) + d`.
+        value: Its value.
+        error: Its standard error, from the curvature of the fit; zero if it is exact.
+        exact: The exact number that it was replaced by, in SymPy, or None.
+    """
+
+    edge: Edge
+    name: str
+    value: float
+    error: float
+    exact: Any = None
+
+    def __str__(self) -> str:
+        if self.exact is not None:
+            return f"{self.edge} {self.name} = {self.exact}"
+        return f"{self.edge} {self.name} = {self.value:.10g} +- {self.error:.1g}"
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula for each output, with the error it makes on rows that it was not fitted to.
+
+    Call it on a NumPy array or a torch tensor of shape (batch, inputs); it returns (batch, outputs) of
+    the same kind.
+
+    Attributes:
+        exprs: A SymPy expression for each output, in the symbols x_1, x_2, ...; an edge that no
+            primitive explains stays numeric and stands there as a function phi.
+        rmse: The root mean square error on held-out rows, in units of y.
+        network_rmse: The same error of the network that was read.
+        spread: The standard deviation of y, to compare with.
+        constants: The numbers that were fitted or made exact.
+        numeric: The edges that no primitive explains.
+        names: What the inputs are called in print.
+        model: The network with its edges locked, which the formula was read from.
+    """
+
+    exprs: tuple[Any, ...]
+    rmse: float
+    network_rmse: float
+    spread: float
+    constants: tuple[Constant, ...] = field(repr=False)
+    numeric: tuple[Edge, ...]
+    names: tuple[str, ...]
+    model: KAN = field(repr=False)
+
+    @property
+    def expr(self) -> Any:
+        """The SymPy expression of a formula with one output."""
+        if len(self.exprs) != 1:
+            raise ConfigError(f"This formula has {len(self.exprs)} outputs: use exprs.")
+        return self.exprs[0]
+
+    @property
+    def symbols(self) -> tuple[Any, ...]:
+        """The SymPy symbols of the inputs: x_1, x_2, ..."""
+        return input_symbols(self.model.in_features)
+
+    @property
+    def complexity(self) -> int:
+        """How many operations, functions, constants and variables it is written with."""
+        import sympy
+
+        return sum(1 for e in self.exprs for _ in sympy.preorder_traversal(e))
+
+    @property
+    def r2(self) -> float:
+        """The share of the variance of held-out y that it explains."""
+        return 1 - (self.rmse / self.spread) ** 2
+
+    def latex(self, names: Sequence[str] | None = None) -> str:
+        """Write it in LaTeX, numbers to six digits, with names for the inputs.
+
+        Args:
+            names: What the inputs are called; by default the formula's names.
+
+        Returns:
+            An expression for one output, or an `aligned` block for several.
+        """
+        import sympy
+
+        named = {
+            symbol: r"\mathrm{%s}" % _escaped(name)
+            for symbol, name in zip(self.symbols, self._names(names), strict=True)
+            if name != symbol.name
+        }
+        lines = [sympy.latex(shorten(e), symbol_names=named) for e in self.exprs]
+        if len(lines) == 1:
+            return lines[0]
+        rows = r" \\ ".join(f"y_{{{n}}} &= {line}" for n, line in enumerate(lines, 1))
+        return rf"\begin{{aligned}} {rows} \end{{aligned}}"
+
+    def __call__(self, x: Any) -> Any:
+        """Evaluate the formula: (batch, inputs) to (batch, outputs)."""
+        if x.ndim != 2 or x.shape[1] != self.model.in_features:
+            raise ShapeError(
+                f"This formula takes inputs of shape (batch, {self.model.in_features}), "
+                f"got {tuple(x.shape)}."
+            )
+        return evaluate(self.exprs, self.model, x)
+
+    def _names(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        names = self.names if names is None else tuple(names)
+        if len(names) != self.model.in_features:
+            raise ConfigError(
+                f"There are {self.model.in_features} inputs, got {len(names)} names: {list(names)}."
+            )
+        return names
+
+    def __str__(self) -> str:
+        lines = []
+        for n, expr in enumerate(self.exprs, 1):
+            shown = str(shorten(expr))
+            lines.append(shown if len(self.exprs) == 1 else f"y_{n} = {shown}")
+        legend = [
+            f"{symbol} = {name}"
+            for symbol, name in zip(self.symbols, self.names, strict=True)
+            if name != symbol.name
+        ]
+        if legend:
+            lines.append("where " + ", ".join(legend))
+        lines[-1] += f"   rmse {self.rmse:.2g}"
+        if self.numeric:
+            edges = ", ".join(str(edge) for edge in self.numeric)
+            lines.append(f"No primitive explains {edges}: there the formula stays numeric.")
+        return "\n".join(lines)
+
+
+def evaluate(exprs: tuple[Any, ...], model: KAN, x: Any) -> Any:
+    """Evaluate expressions, or the network that they stand for where some of it is numeric."""
+    if numeric_edges(model):
+        with torch.no_grad():
+            if isinstance(x, Tensor):
+                return model(x.to(model.dtype)).to(x.dtype)
+            return model(torch.as_tensor(x, dtype=model.dtype)).numpy()
+    import sympy
+
+    modules = _TORCH if isinstance(x, Tensor) else _NUMPY
+    columns = [x[:, i] for i in range(x.shape[1])]
+    outputs = [
+        sympy.lambdify(input_symbols(len(columns)), expr, modules=modules)(*columns) + 0 * columns[0]
+        for expr in exprs
+    ]
+    return torch.stack(outputs, -1) if isinstance(x, Tensor) else np.stack(outputs, -1)
+
+
+def _numpy_erf(u: Any) -> Any:
+    return torch.erf(torch.as_tensor(u)).numpy()
+
+
+_NUMPY = [{"erf": _numpy_erf}, "numpy"]
+_TORCH = [
+    {
+        name: getattr(torch, call)
+        for name, call in {
+            **{n: n for n in ("sin", "cos", "tan", "tanh", "sinh", "cosh", "exp", "log", "sqrt", "erf")},
+            "asin": "asin",
+            "acos": "acos",
+            "atan": "atan",
+            "atanh": "atanh",
+            "Abs": "abs",
+            "sign": "sign",
+        }.items()
+    },
+    "math",
+]
+
+
+def shorten(expr: Any, digits: int = 6) -> Any:
+    """Round the floating-point numbers of an expression for print."""
+    import sympy
+
+    return expr.xreplace({f: sympy.Float(f, digits) for f in expr.atoms(sympy.Float)})
+
+
+def input_symbols(count: int) -> tuple[Any, ...]:
+    """The SymPy symbols x_1, x_2, ... of the inputs; real, as data are."""
+    import sympy
+
+    return tuple(sympy.Symbol(f"x_{i + 1}", real=True) for i in range(count))
+
+
+def write(model: KAN, exact: dict[Place, Exact]) -> tuple[Any, ...]:
+    """Write a network as SymPy expressions, one for each output."""
+    import sympy
+
+    values = list(input_symbols(model.in_features))
+    for depth, (layer, nodes) in enumerate(model.parts()):
+        sums = [sympy.Integer(0)] * layer.out_features
+        for (o, i), lock in layer.locked():
+            a, b, c, d = _numbers(lock, Edge(depth, i, o), exact)
+            sums[o] += c * lock.primitive.sympy(a * values[i] + b) + d
+        for o, i in layer.mask.nonzero().tolist():
+            sums[o] += sympy.Function(f"phi_{depth}_{i}_{o}", real=True)(values[i])
+        products = [sums[j] * sums[j + 1] for j in range(nodes.sums, len(sums), 2)]
+        values = sums[: nodes.sums] + products
+    return tuple(values)
+
+
+def _numbers(lock: Lock, edge: Edge, exact: dict[Place, Exact]) -> list[Any]:
+    import sympy
+
+    numbers = []
+    for place, value in enumerate(lock.constants.tolist()):
+        if Place(edge, place) in exact:
+            numbers.append(exact[Place(edge, place)].sympy())
+        elif not bool(lock.free[place]) and value in (-1.0, 0.0, 1.0):
+            numbers.append(sympy.Integer(int(value)))
+        else:
+            numbers.append(sympy.Float(value, 17))
+    return numbers
+
+
+def _escaped(name: str) -> str:
+    escapes = {"\\": r"\backslash ", "{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", " ": r"\ "}
+    escapes |= {c: "\\" + c for c in "#$%&"} | {"~": r"\sim "}
+    return "".join(escapes.get(c, c) for c in name)

@@ -1,0 +1,163 @@
+"""Fix what a formula leaves open, so that the same law always gets the same constants.
+
+Between two layers a scale and a shift can be moved without changing the network: constants `d` pass
+through a sum node into the `b` of what follows, a factor of all `c` before a node into the `a` behind
+it. And a primitive may trade its own constants: `exp(a x + b) = e^b exp(a x)`. Here they are moved to
+one place each, and those that became 0 or 1 on the way are no longer trained.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from edgewise._layer import KANLayer, Lock
+from edgewise._network import KAN, Nodes
+from edgewise._primitives import Primitive
+
+A, B, C, D = range(4)
+
+
+@torch.no_grad()
+def fix_gauge(model: KAN) -> None:
+    """Bring the constants of locked edges into their canonical form, in place."""
+    parts = model.parts()
+    for layer, _ in parts:
+        for _, lock in layer.locked():
+            fix_primitive(lock)
+    for (layer, nodes), (following, _) in zip(parts[:-1], parts[1:], strict=True):
+        for node in range(len(nodes)):
+            _fix_node(layer, nodes, following, node)
+        for _, lock in following.locked():
+            fix_primitive(lock)
+    layer, nodes = parts[-1]
+    for output in range(len(nodes)):
+        sums = _sums_of(nodes, output)
+        for j in sums:
+            _gather_shifts(layer, j)
+        if len(sums) == 2:  # a product: the scale of its first factor belongs to the second
+            scale = _normalize(layer, sums[0])
+            _scale_sum(layer, sums[1], scale)
+
+
+def fix_primitive(lock: Lock) -> None:
+    """Move redundant constants of one lock to `c` and `d`."""
+    a, b, c, d = lock.constants.tolist()
+    primitive = lock.primitive
+    if a == 0:
+        return
+    match primitive.gauge:
+        case "linear":
+            a, b, c, d = 1.0, 0.0, c * a, d + c * b
+            lock.free[[A, B]] = False
+        case "power":
+            a, b, c = math.copysign(1.0, a), b / abs(a), c * abs(a) ** primitive.degree
+            lock.free[A] = False
+        case "exp":
+            b, c = 0.0, c * math.exp(min(b, 700.0))
+            lock.free[B] = False
+        case "log":
+            a, b, d = math.copysign(1.0, a), b / abs(a), d + c * math.log(abs(a))
+            lock.free[A] = False
+        case _:
+            pass
+    parity = _parity(primitive)
+    if a < 0 and parity:
+        a, b, c = -a, -b, parity * c
+    if primitive.gauge in ("sine", "cosine"):
+        half_turns = round(b / math.pi)
+        b, c = b - half_turns * math.pi, c * (-1) ** half_turns
+    lock.constants.copy_(lock.constants.new_tensor([a, b, c, d]))
+
+
+def _parity(primitive: Primitive) -> int:
+    """1 for an even function, -1 for an odd one, 0 for any other."""
+    right, left = primitive.torch(torch.tensor([0.7, -0.7], dtype=torch.float64)).tolist()
+    return 1 if left == right else -1 if left == -right else 0
+
+
+def _fix_node(layer: KANLayer, nodes: Nodes, following: KANLayer, node: int) -> None:
+    """Move shifts and scales of one hidden node to the edges that leave it."""
+    outgoing = [lock for (_, i), lock in following.locked() if i == node]
+    if not outgoing or bool(following.mask[:, node].any()):
+        for j in _sums_of(nodes, node):
+            _gather_shifts(layer, j)
+        return  # a spline behind the node cannot be rescaled
+    sums = _sums_of(nodes, node)
+    if len(sums) == 1:
+        shift = _take_shift(layer, sums[0])
+        for lock in outgoing:
+            lock.constants[B] += lock.constants[A] * shift
+        if bool(layer.mask[sums[0]].any()):
+            return
+        pivot = outgoing[0]
+        if pivot.primitive.gauge in ("none", "exp", "odd", "even", "sine", "cosine"):
+            scale = float(pivot.constants[A])
+            if scale == 0:
+                return
+            _scale_sum(layer, sums[0], scale)
+            pivot.free[A] = False
+        else:  # the pivot's own a is redundant: scale the sum itself
+            scale = 1 / _normalize(layer, sums[0])
+        for lock in outgoing:
+            lock.constants[A] /= scale
+        return
+    for j in sums:
+        _gather_shifts(layer, j)
+        if bool(layer.mask[j].any()):
+            continue
+        scale = _normalize(layer, j)
+        for lock in outgoing:
+            lock.constants[A] *= scale
+
+
+def _sums_of(nodes: Nodes, node: int) -> list[int]:
+    return [j for j in range(nodes.in_features) if nodes.of_sum(j) == node]
+
+
+def _locks_into(layer: KANLayer, j: int) -> list[Lock]:
+    return [lock for (o, _), lock in layer.locked() if o == j]
+
+
+def _take_shift(layer: KANLayer, j: int) -> Tensor:
+    """Set every `d` that enters a sum to zero for good, and give what they were together."""
+    locks = _locks_into(layer, j)
+    shift = layer.coef.new_zeros(())
+    for lock in locks:
+        shift = shift + lock.constants[D]
+        lock.constants[D] = 0
+        lock.free[D] = False
+    return shift
+
+
+def _gather_shifts(layer: KANLayer, j: int) -> None:
+    """Let one `d` stand for all that enter a sum; a spline among them can hold it as well."""
+    locks = _locks_into(layer, j)
+    shift = _take_shift(layer, j)
+    if bool(layer.mask[j].any()):
+        i = int(layer.mask[j].nonzero()[0])
+        one, _ = layer.basis.line()
+        layer.coef[j, i] += shift * one[i]
+    elif locks:
+        locks[0].constants[D] = shift
+        locks[0].free[D] = True
+
+
+def _scale_sum(layer: KANLayer, j: int, scale: float) -> None:
+    """Multiply everything that enters a sum."""
+    layer.coef[j] *= scale
+    for lock in _locks_into(layer, j):
+        lock.constants[C:] *= scale
+
+
+def _normalize(layer: KANLayer, j: int) -> float:
+    """Make the first `c` that enters a sum 1 or -1 for good; give the scale that was taken out."""
+    locks = _locks_into(layer, j)
+    if not locks or float(locks[0].constants[C]) == 0 or bool(layer.mask[j].any()):
+        return 1.0
+    scale = abs(float(locks[0].constants[C]))
+    _scale_sum(layer, j, 1 / scale)
+    locks[0].free[C] = False
+    return scale

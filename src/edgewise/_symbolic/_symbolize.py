@@ -1,0 +1,116 @@
+"""The verb: read a formula off a fitted network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from edgewise._errors import ConfigError
+from edgewise._fit import Monitor, OutOfTime, Squared, check, split
+from edgewise._network import KAN
+from edgewise._primitives import PRIMITIVES, Library
+from edgewise._symbolic._beam import search
+from edgewise._symbolic._evidence import Evidence, Place, numeric_edges
+from edgewise._symbolic._exact import make_exact
+from edgewise._symbolic._formula import Constant, Formula, evaluate, write
+from edgewise._symbolic._gauge import fix_gauge
+from edgewise._symbolic._snap import Exact
+
+_STEPS = 200
+
+
+def symbolize(
+    model: KAN,
+    x: Any,
+    y: Any,
+    *,
+    names: Sequence[str] | None = None,
+    library: Library = PRIMITIVES,
+    held_out: float | tuple[Any, Any] = 0.2,
+    seed: int = 0,
+    time: float | None = None,
+    progress: bool = True,
+) -> Formula:
+    """Find a formula for a fitted network: a primitive for each edge, all constants fitted together.
+
+    The edge that is easiest to tell is locked first; after each lock all constants and the remaining
+    splines are refitted to the data. Where several primitives fit, several networks are carried on side
+    by side, and the best at the end is taken: by its error and its complexity together. An edge that
+    no primitive explains stays numeric. At the end redundant constants are removed, and constants that
+    an exact number explains (an integer, a fraction, a multiple of pi, ...) are replaced by it.
+
+    Args:
+        model: A fitted network, pruned if possible; it is not changed. Edges that are locked stay so.
+        x: Inputs, (batch, inputs).
+        y: Targets, (batch, outputs) or, for one output, (batch,). For a classifier, its outputs.
+        names: What the inputs are called in print; x_1, x_2, ... by default.
+        library: The primitives to choose from.
+        held_out: The share of the rows on which the error is measured and which nothing is fitted to, or
+            a pair (x, y) of such rows.
+        seed: Seed of the rows held out.
+        time: A budget in seconds; edges that are not locked by then stay numeric.
+        progress: Whether to show a progress bar on standard error.
+
+    Returns:
+        The formula, with its error on held-out rows and the standard errors of its constants.
+
+    Raises:
+        ShapeError: If the shapes of x and y do not go with the network.
+        DataError: If values are missing, or the network does not explain the data.
+        ConfigError: If the number of names is wrong.
+
+    Example:
+        >>> y = torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2
+        >>> result = ew.fit(ew.KAN([2, 1]), x, y, seed=0, progress=False)
+        >>> print(ew.symbolize(result.model, x, y, progress=False).expr)
+        x_2**2 + sin(3*x_1)
+    """
+    names = tuple(names) if names is not None else tuple(f"x_{i + 1}" for i in range(model.in_features))
+    if len(names) != model.in_features:
+        raise ConfigError(f"The network has {model.in_features} inputs, got {len(names)} names.")
+    x, y = check(model, x, y, Squared())
+    data = split(x, y, held_out, model, Squared(), seed)
+    with Monitor(time, progress, "symbolize") as monitor:
+        evidence = Evidence(copy.deepcopy(model).to(torch.float64), data, monitor)
+        read = search(evidence, library)
+        exact: dict[Place, Exact] = {}
+        try:
+            fix_gauge(read)
+            read, _ = evidence.refit(read, _STEPS)
+            fix_gauge(read)
+            read, exact = make_exact(read, evidence)
+        except OutOfTime:
+            pass  # the constants stay as they are
+    return _formula(read, exact, names, evidence)
+
+
+def _formula(
+    model: KAN, exact: dict[Place, Exact], names: tuple[str, ...], evidence: Evidence
+) -> Formula:
+    """Write the result down and measure it on the rows held out."""
+    constants = [
+        Constant(place.edge, "abcd"[place.which], value, error)
+        for place, value, error in evidence.estimates(model)
+    ]
+    constants += [
+        Constant(place.edge, "abcd"[place.which], number.value, 0.0, number.sympy())
+        for place, number in exact.items()
+    ]
+    held = evidence.data.y_held
+    exprs = write(model, exact)
+    with torch.no_grad():
+        network = evidence.rmse(evidence.model(evidence.data.x_held))
+        rmse = evidence.rmse(evaluate(exprs, model, evidence.data.x_held))
+    return Formula(
+        exprs=exprs,
+        rmse=rmse,
+        network_rmse=network,
+        spread=float((held - held.mean(0)).square().mean().sqrt()),
+        constants=tuple(constants),
+        numeric=numeric_edges(model),
+        names=names,
+        model=model.requires_grad_(False),
+    )
