@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from edgewise._errors import ConfigError
+from edgewise._errors import ConfigError, DataError
 from edgewise._layer import KANLayer
 from edgewise._network import KAN
 from edgewise.bases import Basis
@@ -29,14 +29,21 @@ def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05)
     Returns:
         A copy with moved grids.
 
+    Raises:
+        ShapeError: If x is not of shape (batch, inputs).
+        DataError: If x has no rows.
+
     Example:
         >>> wide = ew.adapt(model, 10 * x, margin=0)
         >>> wide.layers[0].basis.domain.round(decimals=1)
         tensor([[-10.,  10.],
                 [-10.,  10.]], dtype=torch.float64)
     """
+    if len(x) == 0:
+        raise DataError("adapt lays grids over data: give at least one row, got none.")
     model = copy.deepcopy(model)
     for layer, nodes in model.parts():
+        layer._check(x)
         low, high = layer.basis.domain.unbind(-1)
         least, most = x.amin(0), x.amax(0)
         span = most - least
@@ -76,7 +83,9 @@ def refine(model: KAN, grid: int) -> KAN:
         True
     """
     if grid < model.grid:
-        raise ConfigError(f"refine makes a grid finer: {grid} is less than the model's {model.grid}.")
+        raise ConfigError(
+            f"refine makes a grid finer: {grid} is less than the model's {model.grid}."
+        )
     model = copy.deepcopy(model)
     for layer, _ in model.parts():
         transfer(layer, layer.basis.with_grid(grid))
