@@ -250,6 +250,12 @@ def test_transfer_to_half_the_cells_keeps_every_function(basis: Basis) -> None:
     close(carried(finer, basis, x), phi(basis, x), 10 * tolerance(basis))
 
 
+def test_transfer_is_repeatable_to_the_last_bit(exact: Basis) -> None:
+    new = exact.with_domain(1.1 * exact.domain)
+    first = new.transfer_from(exact)
+    assert all(torch.equal(new.transfer_from(exact), first) for _ in range(10))
+
+
 def test_transfer_keeps_lines_on_any_grid_and_domain(exact: Basis) -> None:
     x = around(exact)
     low, high = exact.domain.unbind(-1)

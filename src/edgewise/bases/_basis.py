@@ -90,7 +90,8 @@ class Basis(nn.Module, ABC):
         points = self._points()  # (points, inputs)
         new = self.values(points)[0].transpose(0, 1)  # (inputs, points, new)
         target = old.values(points)[0].transpose(0, 1)  # (inputs, points, old)
-        return torch.linalg.lstsq(new, target).solution
+        # torch's default driver on a CPU, gelsy, gives other last bits in each call
+        return torch.linalg.lstsq(new, target, driver="gels").solution
 
     def _points(self) -> Float[Tensor, "points inputs"]:
         """Several points for each function, evenly spread."""
