@@ -133,12 +133,13 @@ class KANLayer(nn.Module):
         r"""Draw new edges that keep the variance of what passes through.
 
         With u the input on a scale where its grid is [-1, 1] and :math:`\mathrm{Var}\,u = 1/3`, each
-        output has :math:`\mathrm{Var}\,y = 1/3`: an edge is a random line in u plus random bending
-        that has neither mean nor trend over the grid. An output has mean zero. Edges on a fine grid
-        are as smooth as on a coarse one.
+        output has :math:`\mathrm{Var}\,y = 1/3`: an edge is a random line in u plus random bending,
+        with coefficients that have neither mean nor trend. Edges on a fine grid are as smooth as on
+        a coarse one.
 
         Args:
-            curvature: The share of the variance that bends, 0 to 1.
+            curvature: The share of the variance that is random bending, 0 to 1. (A spline with
+                coefficients without trend still has some: a third of this share is off any line.)
             generator: Where the random numbers come from; torch's global one by default.
         """
         if self.coef.is_meta:
