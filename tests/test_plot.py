@@ -422,7 +422,9 @@ def test_a_locked_edge_shows_its_name_and_constants() -> None:
     numeric = _artists(plot.edge(model, (0, 0, 2), x), "curve")[""].get_color()
     assert _artists(figure, "curve")[""].get_color() != numeric
     assert not _artists(figure, "knots")
+    assert _data(_artists(figure, "curve")[""])[0].max() == pytest.approx(float(x[:, 1].max()))
     _draw(figure)
+    assert _data(_artists(plot.edge(model, (0, 1, 2)), "curve")[""])[0].max() == 1
 
 
 # The history of a fit

@@ -31,22 +31,16 @@ Point: TypeAlias = tuple[float, float]
 
 _INK, _GRAY, _PALE = "#1f1f1f", "#6f6f6f", "#c4c4c4"
 _LOCKED, _DATA = "#cf4a00", "#0b6fae"  # vermilion and blue: apart for every kind of color vision
-_FONT = [
-    "STIXGeneral",
-    "DejaVu Sans",
-]  # both come with Matplotlib; the second has what the first lacks
+_FONT = ["STIXGeneral", "DejaVu Sans"]  # both come with Matplotlib
 _TEXT: dict[str, Any] = {"family": _FONT, "math_fontfamily": "stix", "usetex": False, "color": _INK}
 
 _WIDE = 40  # a layer of more edges leaves faint ones out, one of more nodes those without edges
 _MOST = 120  # the number of edges that a layer shows at most
 _FAINTEST = 0.08  # no edge that is drawn is less opaque
 _WIDTH = 15.0  # inches: the width of a wide network
-_PLOT, _SMALL = (
-    0.58,
-    0.28,
-)  # inches: the side of a plot where there is room, and where there is little
+_PLOT, _SMALL = 0.58, 0.28  # inches: the side of a plot, with much room and with little
 _PRODUCT = 0.36  # inches from the factors of a product up to it
-_POINTS = 121
+_POINTS = 121  # on a curve in a network
 
 
 def network(
@@ -170,7 +164,7 @@ def edge(
 
     The curve covers the grid and the data; beyond the grid, where a spline goes on as a line, it is
     dashed. Ticks at the bottom are knots; the shaded hill is the density of the data. An edge that
-    is locked is orange, and named with its constants.
+    is locked is orange, covers its data only, and is named with its constants.
 
     Args:
         model: The network; it is not changed.
@@ -194,28 +188,11 @@ def edge(
     edge = _existing(model, edge)
     layer, _ = model.parts()[edge.layer]
     lock = dict(layer.locked()).get((edge.target, edge.source))
-    low, high = layer.basis.domain[edge.source].tolist()
-    start, stop = low, high
-    figure, axes = _axes(4.8, 3.4)
     came = None if x is None else trace(model, _checked(model, x)).inputs[edge.layer]
+    figure, axes = _axes(4.8, 3.4)
     if came is not None:
-        values = came[:, edge.source].double().cpu()
-        values = values[values.isfinite()]
-        start, stop = min([low, *values.tolist()]), max([high, *values.tolist()])
-        _draw_density(axes, values)
-    points = torch.linspace(start, stop, 401, dtype=torch.float64)
-    curves = _evaluate(layer, points.unsqueeze(-1).expand(-1, layer.in_features))
-    curve = curves[:, edge.target, edge.source]
-    bottom, top = (float(end[edge.target, edge.source]) for end in _limits(layer, curves, came))
-    if top > bottom:
-        axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom))
-    color, within = _LOCKED, torch.ones_like(points).bool()
-    if lock is None:
-        color, within = _INK, (points >= low) & (points <= high)
-        _draw_knots(axes, layer, edge.source)
-    axes.plot(points, curve.where(~within, math.nan), color=color, lw=1.3, ls="--", gid="beyond")
-    axes.plot(points, curve.where(within, math.nan), color=color, lw=1.8, gid="curve")
-    axes.margins(x=0.03)
+        _draw_density(axes, _finite(came[:, edge.source]))
+    _draw_function(axes, layer, edge, lock, came)
     axes.set_title(str(edge), loc="left", size=11, **_TEXT)
     if lock is not None:
         axes.set_title(_constants(lock), loc="right", size=10, **{**_TEXT, "color": _LOCKED})
@@ -762,6 +739,33 @@ def _mark_grids(axes: Axes, steps: Sequence[Step]) -> None:
             axes.text(
                 middle, 1.015, str(steps[k].grid), ha="center", gid="grid", **{**_TEXT, **above}
             )
+
+
+def _draw_function(
+    axes: Axes, layer: KANLayer, edge: Edge, lock: Lock | None, came: Tensor | None
+) -> None:
+    """Draw an edge over its grid and its data; a lock, which has no grid, over its data."""
+    low, high = layer.basis.domain[edge.source].tolist()
+    seen = [] if came is None else _finite(came[:, edge.source]).tolist()
+    covered = [low, high, *seen] if lock is None or len(set(seen)) < 2 else seen
+    points = torch.linspace(min(covered), max(covered), 401, dtype=torch.float64)
+    values = _evaluate(layer, points.unsqueeze(-1).expand(-1, layer.in_features))
+    bottom, top = (float(end[edge.target, edge.source]) for end in _limits(layer, values, came))
+    if top > bottom:
+        axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom))
+    color, within = _LOCKED, torch.ones_like(points).bool()
+    if lock is None:
+        color, within = _INK, (points >= low) & (points <= high)
+        _draw_knots(axes, layer, edge.source)
+    values = values[:, edge.target, edge.source]
+    axes.plot(points, values.where(~within, math.nan), color=color, lw=1.3, ls="--", gid="beyond")
+    axes.plot(points, values.where(within, math.nan), color=color, lw=1.8, gid="curve")
+    axes.margins(x=0.03)
+
+
+def _finite(values: Tensor) -> Tensor:
+    """The values that are numbers, in float64."""
+    return values[values.isfinite()].double().cpu()
 
 
 def _draw_knots(axes: Axes, layer: KANLayer, source: int) -> None:
