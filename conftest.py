@@ -34,7 +34,7 @@ def seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def names_of_examples(request: pytest.FixtureRequest) -> None:
-    """Give every example `ew`, `torch`, `sympy`, a network `model` and inputs `x` for it."""
+    """Give every example `ew`, `torch`, `sympy`, a network `model`, inputs `x`, and `tmp_path`."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
     import sympy
@@ -49,4 +49,5 @@ def names_of_examples(request: pytest.FixtureRequest) -> None:
         sympy=sympy,
         model=ew.KAN([2, 5, 1]),
         x=2 * torch.rand(100, 2, dtype=torch.float64) - 1,
+        tmp_path=request.getfixturevalue("tmp_path"),
     )
