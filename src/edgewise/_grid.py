@@ -35,9 +35,9 @@ def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05)
 
     Example:
         >>> wide = ew.adapt(model, 10 * x, margin=0)
-        >>> wide.layers[0].basis.domain.round(decimals=1)
-        tensor([[-10.,  10.],
-                [-10.,  10.]], dtype=torch.float64)
+        >>> low, high = wide.layers[0].basis.domain.unbind(-1)
+        >>> torch.equal(low, 10 * x.amin(0)), torch.equal(high, 10 * x.amax(0))
+        (True, True)
     """
     if len(x) == 0:
         raise DataError("adapt lays grids over data: give at least one row, got none.")
