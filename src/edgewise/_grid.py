@@ -96,6 +96,7 @@ def refine(model: KAN, grid: int) -> KAN:
 def transfer(layer: KANLayer, basis: Basis) -> None:
     """Carry the edges of a layer over to another basis, in place."""
     matrix = basis.transfer_from(layer.basis)  # (inputs, new, old)
-    coef = torch.einsum("oik,ink->oin", layer.coef, matrix)
+    # contiguous: einsum permutes memory, and torch's L-BFGS takes views of gradients of that layout
+    coef = torch.einsum("oik,ink->oin", layer.coef, matrix).contiguous()
     layer.coef = torch.nn.Parameter(coef, requires_grad=layer.coef.requires_grad)
     layer.basis = basis
