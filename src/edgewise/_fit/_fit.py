@@ -125,18 +125,22 @@ def _result(
     seconds: float,
 ) -> FitResult:
     loss, data, outputs = search.loss, search.data, model.out_features
+    fitted = best.best.to(model.dtype)  # it was fitted in float64: measure what is returned
     with torch.no_grad():
-        train = float(loss.samples(best.best(data.x), data.y).mean())
+        train, held = (
+            float(loss.samples(fitted(x.to(model.dtype)).to(x), y).mean())
+            for x, y in ((data.x, data.y), (data.x_held, data.y_held))
+        )
     unexplained = best.best_value / max(search.null_value(), 1e-300)
     return FitResult(
-        model=best.best.to(model.dtype),
+        model=fitted,
         status=_status(outcome, unexplained, seconds, loss),
         history=tuple(best.history),
         trials=tuple(
             Trial(active_nodes(p.best), p.best.grid, loss.error(p.best_value, outputs)) for p in tried
         ),
         train=loss.error(train, outputs),
-        held_out=loss.error(best.best_value, outputs),
+        held_out=loss.error(held, outputs),
         measure=loss.measure,
         solver=search.solver.name,
         seconds=seconds,
