@@ -100,7 +100,7 @@ def test_adapt_twice_is_adapt_once(x: Tensor) -> None:
 def test_adapt_moves_only_the_inputs_that_need_it(x: Tensor) -> None:
     model = ew.KAN([2, 1])
     x[0], x[1] = -1, 1
-    moved = ew.adapt(model, x * torch.tensor([1.0, 5.0], dtype=FLOAT))
+    moved = ew.adapt(model, x * torch.tensor([1.0, 5.0], dtype=FLOAT), margin=0.05)
     assert domains(moved)[0][0].tolist() == [-1, 1]
     assert domains(moved)[0][1].tolist() == pytest.approx([-5.5, 5.5])
 
@@ -267,6 +267,15 @@ def test_a_refined_network_trains(x: Tensor) -> None:
     finer = ew.refine(ew.KAN([2, 2, 1]), 6)
     finer(x).square().sum().backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in finer.parameters())
+    optimizer = torch.optim.LBFGS(finer.parameters(), max_iter=3)  # wants contiguous parameters
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = finer(x).square().mean()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure) > closure()
 
 
 def test_refine_does_not_coarsen() -> None:
