@@ -164,6 +164,17 @@ def test_lines_are_reproduced(basis: Basis) -> None:
     close((values * x).sum(-1) / size, points / size, tolerance(basis))
 
 
+def test_roughness_is_a_quadratic_form_that_constants_do_not_have(exact: Basis) -> None:
+    form = exact.roughness()
+    assert form.shape == (exact.size, exact.size)
+    assert torch.equal(form, form.T)
+    eigenvalues = torch.linalg.eigvalsh(form)
+    assert eigenvalues[0] > -1e-9 * eigenvalues[-1]
+    assert eigenvalues[-1] > 0
+    one, _ = exact.line()
+    assert (one @ form).abs().max() < 1e-9 * eigenvalues[-1]
+
+
 def test_everything_is_finite_outside_the_domain(basis: Basis) -> None:
     low, high = basis.domain.unbind(-1)
     for away in (1, 10, 1000):

@@ -242,6 +242,21 @@ def test_single_precision_knows_its_own_knots_again(degree: int) -> None:
     assert not new._contains(old.with_domain(torch.tensor([[0.1, 0.7301]])))
 
 
+# penalties
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_roughness_is_zero_for_polynomials_only(degree: int) -> None:
+    basis = BSpline(1, grid=12, degree=degree, dtype=torch.float64)
+    x = torch.linspace(-1, 1, 300, dtype=torch.float64).unsqueeze(-1)
+    powers = x ** torch.arange(degree + 1)
+    coef = torch.linalg.lstsq(basis(x)[:, 0], powers).solution  # (basis, powers)
+    eigenvalues = torch.linalg.eigvalsh(basis.roughness())
+    assert (eigenvalues < 1e-9 * eigenvalues[-1]).sum() == degree + 1
+    rough = torch.einsum("bp,bc,cp->p", coef, basis.roughness(), coef)
+    assert (rough / coef.square().sum(0)).max() < 1e-9 * eigenvalues[-1]
+
+
 # what is refused
 
 
