@@ -15,7 +15,9 @@ from edgewise.bases import Basis
 
 
 @torch.no_grad()
-def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05) -> KAN:
+def adapt(
+    model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float | None = None
+) -> KAN:
     """Lay every grid over the range of what comes through it.
 
     A grid that already covers its range, and is not more than a third wider, stays where it is. Where a
@@ -25,6 +27,8 @@ def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05)
         model: The network; it is not changed.
         x: Inputs, as many as represent the data.
         margin: How much wider than the range a moved grid is, on each side, as a share of the range.
+            By default as far as new data may reach: three times the way from the third outermost value
+            to the outermost, at most a tenth of the range.
 
     Returns:
         A copy with moved grids.
@@ -48,16 +52,31 @@ def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float = 0.05)
         least, most = x.amin(0), x.amax(0)
         span = most - least
         outside = (least < low) | (most > high)
-        slack = (least - low) + (high - most) > (1 / 3 + 2 * margin) * span
+        below, above = _margins(x, margin)
+        slack = (least - low) + (high - most) > span / 3 + below + above
         # cells of a few units in the last place would let knots fall together
         ulp = torch.finfo(x.dtype).eps * torch.maximum(least.abs(), most.abs())
         moves = (outside | slack) & (span > 16 * layer.basis.grid * ulp)
         if bool(moves.any()):
-            new_low = torch.where(moves, least - margin * span, low)
-            new_high = torch.where(moves, most + margin * span, high)
+            new_low = torch.where(moves, least - below, low)
+            new_high = torch.where(moves, most + above, high)
             transfer(layer, layer.basis.with_domain(torch.stack([new_low, new_high], -1)))
         x = nodes(layer(x))
     return model
+
+
+def _margins(x: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
+    """How far below and above the values of each column a grid is to reach."""
+    span = x.amax(0) - x.amin(0)
+    if margin is not None:
+        return margin * span, margin * span
+    outermost = min(3, len(x))
+    below = x.topk(outermost, dim=0, largest=False).values
+    above = x.topk(outermost, dim=0).values
+    return (
+        torch.minimum(3 * (below[-1] - below[0]), 0.1 * span),
+        torch.minimum(3 * (above[0] - above[-1]), 0.1 * span),
+    )
 
 
 def refine(model: KAN, grid: int) -> KAN:

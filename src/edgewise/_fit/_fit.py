@@ -131,7 +131,7 @@ def _result(
             float(loss.samples(fitted(x.to(model.dtype)).to(x), y).mean())
             for x, y in ((data.x, data.y), (data.x_held, data.y_held))
         )
-    unexplained = best.best_value / max(search.null_value(), 1e-300)
+    unexplained = best.best_value / max(best.null_value(), 1e-300)
     return FitResult(
         model=fitted,
         status=_status(outcome, unexplained, seconds, loss),

@@ -54,13 +54,21 @@ class ParameterVector:
                 start += count
 
 
-    def roughness(self, weights: Float[Tensor, " parameters"]) -> Tensor:
-        """Give the roughness of all numeric edges as a matrix; each is weighted by its mean weight."""
+    def penalty(
+        self, weights: Float[Tensor, " parameters"], smoothness: float, shrinkage: float
+    ) -> Float[Tensor, "parameters parameters"]:
+        """Give the roughness and the variation of all numeric edges as one quadratic form.
+
+        Args:
+            weights: What the data weigh on each parameter; an edge counts with the mean of its own.
+            smoothness: The share of that weight that roughness has.
+            shrinkage: The share of it that variation has.
+        """
         matrix = weights.new_zeros(self.size, self.size)
         start = 0
         for layer, _ in self.model.parts():
             edges, size = int(layer.mask.sum()), layer.basis.size
-            form = layer.basis.roughness()
+            form = smoothness * layer.basis.roughness() + shrinkage * layer.basis.variation()
             for edge in range(edges):
                 part = slice(start + edge * size, start + (edge + 1) * size)
                 matrix[part, part] = weights[part].mean() * form

@@ -31,6 +31,11 @@ class Loss(ABC):
     def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
         """Give A with `A^T A` the curvature of each sample's loss, (batch, rows, outputs)."""
 
+    def constant(self, y: Tensor, outputs: int) -> Float[Tensor, " outputs"]:
+        """Give the best prediction without looking at x."""
+        del outputs
+        return y.mean(0)
+
     def value(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Float[Tensor, ""]:
         """Give what a fit makes small: the mean loss, and a ridge where a loss has one."""
         return self.samples(prediction, y).mean()
@@ -111,6 +116,11 @@ class CrossEntropy(Loss):
     def __post_init__(self) -> None:
         if self.ridge < 0:
             raise ConfigError(f"ridge cannot be negative, got {self.ridge}.")
+
+    def constant(self, y: Int[Tensor, " batch"], outputs: int) -> Float[Tensor, " outputs"]:
+        """Give the logarithms of the shares of the classes; a class that is absent counts half a row."""
+        counts = torch.bincount(y, minlength=outputs).to(torch.float64)
+        return torch.log(counts.clamp_min(0.5) / len(y))
 
     def samples(self, prediction: Float[Tensor, "batch outputs"], y: Int[Tensor, " batch"]) -> Tensor:
         """Give the cross-entropy of each sample, without the ridge."""

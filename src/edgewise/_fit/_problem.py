@@ -48,6 +48,14 @@ class Problem:
         value = float(self.loss.value(self.model(self.data.x), self.data.y))
         return value if math.isfinite(value) else math.inf
 
+    def null_value(self) -> float:
+        """Give the held-out loss of the best constant."""
+        return self._null(self.data.y_held)
+
+    def unexplained(self) -> float:
+        """Give the share of the best constant's loss that is left over the rows to fit."""
+        return self.value() / max(self._null(self.data.y), 1e-300)
+
     def normal_equations(self) -> NormalEquations:
         """Sum loss, gradient and Gauss–Newton matrix over the rows to fit."""
         return normal_equations(self.model, self.data.x, self.data.y, self.loss)
@@ -70,7 +78,7 @@ class Problem:
 
     def adapt(self) -> None:
         """Lay the grids over what comes through them."""
-        self.model = adapt(self.model, self.data.x, margin=min(0.05, 2 / len(self.data.x)))
+        self.model = adapt(self.model, self.data.x)
 
     def refine(self, grid: int) -> None:
         """Go on from the best state on a finer grid."""
@@ -82,6 +90,10 @@ class Problem:
         if value < self.best_value:
             self.best, self.best_value = copy.deepcopy(self.model), value
         return value
+
+    def _null(self, y: Tensor) -> float:
+        constant = self.loss.constant(self.data.y, self.model.out_features)
+        return float(self.loss.samples(constant.expand(len(y), -1), y).mean())
 
     @torch.no_grad()
     def _held_out(self, model: KAN) -> Tensor:

@@ -75,25 +75,16 @@ class Search:
                 return problem
         return best
 
-    def null_value(self) -> float:
-        """Give the held-out loss of the best constant."""
-        y, held = self.data.y, self.data.y_held
-        if isinstance(self.loss, CrossEntropy):
-            share = torch.bincount(y).to(self.data.x) / len(y)
-            return float(-torch.special.xlogy(share, share).sum())
-        return float(self.loss.samples(y.mean(0).expand_as(held), held).mean())
-
     def _is_trained(self, model: KAN) -> bool:
         """Whether a model explains half of what there is to explain already."""
-        with torch.no_grad():
-            value = float(self.loss.samples(model(self.data.x_held), self.data.y_held).mean())
-        return value < 0.5 * self.null_value()
+        problem = Problem(model, self.data, self.loss, self.monitor)
+        return problem.best_value < 0.5 * problem.null_value()
 
     def _is_below(self, problem: Problem, share: float) -> bool:
         """Whether the held-out error is below this share of the spread of y."""
         if isinstance(self.loss, CrossEntropy):
             return False
-        return problem.best_value <= share**2 * self.null_value()
+        return problem.best_value <= share**2 * problem.null_value()
 
     def _sizes(self, model: KAN) -> Iterator[KAN]:
         """The network with 1, 2, 4, ... hidden nodes of each kind switched on in a layer, then all."""

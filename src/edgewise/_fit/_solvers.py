@@ -52,8 +52,10 @@ class LevenbergMarquardt(Solver):
         damping: The first damping of a fresh network.
         tolerance: The solver stops when five steps lower the loss by less than this share of it.
         patience: It stops as well when the held-out loss has not fallen for so many steps.
-        smoothness: The weight of the splines' roughness, as a share of each edge's weight in the data.
-            By default just enough to carry splines smoothly over cells that hold no data.
+        smoothness: The weight of the splines' roughness, as a share of each edge's weight in the data:
+            just enough to carry splines smoothly over cells that hold no data.
+        shrinkage: The weight of the splines' variation, as a share of each edge's weight in the data and
+            of what the network does not explain: it holds back noise, and vanishes where there is none.
     """
 
     steps: int = 50
@@ -61,13 +63,17 @@ class LevenbergMarquardt(Solver):
     tolerance: float = 1e-2
     patience: int = 12
     smoothness: float = 1e-6
+    shrinkage: float = 1e-2
     name: ClassVar[str] = "Levenberg-Marquardt"
     cheap_starts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_positive(self, "steps", "damping", "tolerance", "patience")
-        if self.smoothness < 0:
-            raise ConfigError(f"smoothness cannot be negative, got {self.smoothness}.")
+        if self.smoothness < 0 or self.shrinkage < 0:
+            raise ConfigError(
+                "smoothness and shrinkage cannot be negative, "
+                f"got {self.smoothness} and {self.shrinkage}."
+            )
 
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Take steps until five of them bring nothing more."""
@@ -83,12 +89,13 @@ class LevenbergMarquardt(Solver):
         if vector.size == 0:
             return damping
         equations = problem.normal_equations()
-        rough = vector.roughness(self.smoothness * equations.H.diagonal())
-        value = equations.value + 0.5 * float(start @ rough @ start)
+        shrinkage = self.shrinkage * min(1.0, problem.unexplained())
+        penalty = vector.penalty(equations.H.diagonal(), self.smoothness, shrinkage)
+        value = equations.value + 0.5 * float(start @ penalty @ start)
         values, growth, best, waited = [value], 2.0, problem.best_value, 0
         while len(values) <= steps and value > 0 and damping < 1e12:
             problem.monitor.check_time()
-            g, H = equations.g + rough @ start, equations.H + rough
+            g, H = equations.g + penalty @ start, equations.H + penalty
             scale = H.diagonal().clamp_min(1e-10 * float(H.diagonal().max()))
             L, failed = torch.linalg.cholesky_ex(H + torch.diag(damping * scale))
             if int(failed):
@@ -98,7 +105,7 @@ class LevenbergMarquardt(Solver):
             there = start + step
             vector.write(there)
             loss = problem.value()
-            new = loss + 0.5 * float(there @ rough @ there)
+            new = loss + 0.5 * float(there @ penalty @ there)
             if not new < value:
                 damping, growth = damping * growth, 2 * growth
                 continue

@@ -62,6 +62,10 @@ class Basis(nn.Module, ABC):
         """Give a quadratic form of coefficients that is zero for the smoothest functions only."""
 
     @abstractmethod
+    def variation(self) -> Float[Tensor, "basis basis"]:
+        """Give a quadratic form of coefficients that is zero for constants only."""
+
+    @abstractmethod
     def with_grid(self, grid: int) -> Self:
         """Make a basis of the same domain with another number of intervals."""
 

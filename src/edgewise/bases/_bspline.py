@@ -114,9 +114,11 @@ class BSpline(Basis):
 
         These are the jumps at the knots (P-splines, Eilers and Marx 1996).
         """
-        eye = torch.eye(self.size, dtype=self.knots.dtype, device=self.knots.device)
-        differences = eye.diff(n=min(self.degree + 1, self.size - 1), dim=0)
-        return differences.T @ differences
+        return self._squared_differences(min(self.degree + 1, self.size - 1))
+
+    def variation(self) -> Float[Tensor, "basis basis"]:
+        """Give the squared differences of neighboring coefficients: zero for a constant."""
+        return self._squared_differences(1)
 
     def with_grid(self, grid: int) -> Self:
         """Make a basis of the same domain with another number of intervals."""
@@ -143,6 +145,11 @@ class BSpline(Basis):
         if isinstance(old, BSpline) and old.degree == self.degree and self._contains(old):
             return _insert_knots(self.knots, old.knots, self.degree)
         return super().transfer_from(old)
+
+    def _squared_differences(self, order: int) -> Float[Tensor, "basis basis"]:
+        eye = torch.eye(self.size, dtype=self.knots.dtype, device=self.knots.device)
+        differences = eye.diff(n=order, dim=0)
+        return differences.T @ differences
 
     def _contains(self, old: BSpline) -> bool:
         """Whether the domains agree and every old knot is a new one."""

@@ -1,0 +1,9 @@
+"""The main job: from a table to a network, its formula, and a page that shows what they are worth."""
+
+from edgewise._report._folder import write as write
+from edgewise._report._page import page as page
+from edgewise._report._run import Interrupted as Interrupted
+from edgewise._report._run import Run as Run
+from edgewise._report._run import Settings as Settings
+from edgewise._report._run import run as run
+from edgewise._report._scores import Score as Score
