@@ -82,6 +82,14 @@ def test_adapt_lays_a_grid_with_the_margin_that_is_asked(x: Tensor) -> None:
     torch.testing.assert_close(domains(moved)[0], expected)
 
 
+def test_adapt_reaches_as_far_as_the_tails_of_the_data() -> None:
+    dense = torch.linspace(-1, 1, 1001, dtype=FLOAT)  # three times two cells of 0.002
+    sparse = torch.cat([torch.tensor([-9.0, 9.0], dtype=FLOAT), dense[1:-1]])  # a tenth of 18
+    moved = ew.adapt(ew.KAN([2, 1], domain=(50.0, 51.0)), torch.stack([dense, sparse], -1))
+    expected = torch.tensor([[-1.012, 1.012], [-10.8, 10.8]], dtype=FLOAT)
+    torch.testing.assert_close(domains(moved)[0], expected)
+
+
 def test_adapt_leaves_a_grid_that_fits(x: Tensor) -> None:
     model = ew.KAN([2, 1])
     inputs = torch.cat([0.9 * x, torch.tensor([[-0.9, -0.9], [0.9, 0.9]], dtype=FLOAT)])

@@ -164,8 +164,9 @@ def test_lines_are_reproduced(basis: Basis) -> None:
     close((values * x).sum(-1) / size, points / size, tolerance(basis))
 
 
-def test_roughness_is_a_quadratic_form_that_constants_do_not_have(exact: Basis) -> None:
-    form = exact.roughness()
+@pytest.mark.parametrize("name", ["roughness", "variation"])
+def test_penalties_are_quadratic_forms_that_constants_do_not_have(exact: Basis, name: str) -> None:
+    form = getattr(exact, name)()
     assert form.shape == (exact.size, exact.size)
     assert torch.equal(form, form.T)
     eigenvalues = torch.linalg.eigvalsh(form)
@@ -173,6 +174,8 @@ def test_roughness_is_a_quadratic_form_that_constants_do_not_have(exact: Basis) 
     assert eigenvalues[-1] > 0
     one, _ = exact.line()
     assert (one @ form).abs().max() < 1e-9 * eigenvalues[-1]
+    if name == "variation":  # constants only
+        assert (eigenvalues < 1e-9 * eigenvalues[-1]).sum() == 1
 
 
 def test_everything_is_finite_outside_the_domain(basis: Basis) -> None:
