@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgewise._fit import OutOfTime
 from edgewise._network import KAN
@@ -18,59 +18,54 @@ _CERTAIN = 1e-3
 _STEPS = 8
 
 
-@dataclass(frozen=True)
-class State:
-    """A network with some edges locked.
-
-    Attributes:
-        model: The network, refitted.
-        cost: Error and complexity together, in nats; less is better.
-        settled: Numeric edges that are to stay so.
-    """
+class State(NamedTuple):
+    """A network with some edges locked, and its error and complexity together, in nats."""
 
     model: KAN
     cost: float
-    settled: frozenset[Edge] = frozenset()
-
-    def open_edges(self) -> list[Edge]:
-        """List the numeric edges that are not settled yet."""
-        return [edge for edge in numeric_edges(self.model) if edge not in self.settled]
 
 
-def search(evidence: Evidence, library: Library) -> KAN:
-    """Lock all edges of the evidence's network that a primitive explains."""
-    start = evidence.model
-    states, done = [State(start, evidence.cost(start, evidence.loss))], []
+def search(model: KAN, evidence: Evidence, library: Library) -> KAN:
+    """Lock all edges of a network that a primitive explains."""
+    states, done = [State(model, evidence.cost(model, evidence.loss_of(model)))], []
     try:
-        while states:
+        for edge in _by_doubt(model, evidence, library):
             following: list[State] = []
             for state in states:
-                following += _extend(state, evidence, library) if state.open_edges() else []
-                done += [] if state.open_edges() else [state]
+                following += _extend(state, edge, evidence, library)
             states = _distinct(following)[:_WIDTH]
     except OutOfTime:
-        done += states
-    return min(done, key=lambda state: state.cost).model
+        pass  # the remaining edges stay numeric
+    return min(states, key=lambda state: state.cost).model
 
 
-def _extend(state: State, evidence: Evidence, library: Library) -> list[State]:
-    """Lock the edge that is easiest to tell in all ways worth trying, or leave it numeric."""
-    ranked = {}
-    for edge in state.open_edges():
-        u, v = edge_curve(state.model, edge, evidence.data.x)
-        matches = _without_twins(match_all(u, v, library))
+def _by_doubt(model: KAN, evidence: Evidence, library: Library) -> list[Edge]:
+    """Order the numeric edges that a primitive may explain, the easiest to tell first."""
+    doubts = {}
+    for edge in numeric_edges(model):
+        evidence.monitor.check_time()
+        matches = _matches(model, edge, evidence, library)
         if matches:
-            ranked[edge] = rank(matches, evidence.resolution)
-    if not ranked:
-        return [State(state.model, state.cost, frozenset(state.open_edges()) | state.settled)]
-    doubts = {edge: _doubt(matches, evidence.resolution) for edge, matches in ranked.items()}
-    edge = min(doubts, key=lambda e: doubts[e])
-    tried = ranked[edge][: 1 if doubts[edge] < _CERTAIN else _CANDIDATES]
-    states = [State(state.model, state.cost, state.settled | {edge})]
-    for match in tried:
+            doubts[edge] = _doubt(matches, evidence.resolution)
+    return sorted(doubts, key=lambda edge: doubts[edge])
+
+
+def _extend(state: State, edge: Edge, evidence: Evidence, library: Library) -> list[State]:
+    """Lock an edge in all ways worth trying, or leave it numeric."""
+    matches = _matches(state.model, edge, evidence, library)
+    if not matches:
+        return [state]
+    certain = _doubt(matches, evidence.resolution) < _CERTAIN
+    states = [state]
+    for match in matches[: 1 if certain else _CANDIDATES]:
         model, loss = evidence.refit(with_lock(state.model, edge, match), _STEPS)
-        states.append(State(model, evidence.cost(model, loss), state.settled))
+        states.append(State(model, evidence.cost(model, loss)))
     return states
+
+
+def _matches(model: KAN, edge: Edge, evidence: Evidence, library: Library) -> list[Match]:
+    u, v = edge_curve(model, edge, evidence.data.x)
+    return rank(_without_twins(match_all(u, v, library)), evidence.resolution)
 
 
 def _doubt(matches: list[Match], resolution: float) -> float:
@@ -92,5 +87,5 @@ def _distinct(states: list[State]) -> list[State]:
     best: dict[object, State] = {}
     for state in sorted(states, key=lambda state: state.cost):
         words = frozenset((edge, lock.primitive.name) for edge, lock in locks(state.model).items())
-        best.setdefault((state.settled, words), state)
+        best.setdefault(words, state)
     return list(best.values())

@@ -53,7 +53,7 @@ class Evidence:
         self.monitor = monitor
         self._solver = LevenbergMarquardt(tolerance=1e-3, patience=10**6)
         self.spread = float((data.y - data.y.mean(0)).square().sum(-1).mean())
-        self.loss = self._problem(model).value()
+        self.loss = self.loss_of(model)
         if not self.loss < 0.25 * self.spread:
             raise DataError(
                 "The network does not explain these data: its error is as large as the spread of y. "
@@ -72,6 +72,10 @@ class Evidence:
         problem = self._problem(model)
         self._solver.descend(problem, steps, damping)
         return problem.model, problem.value()
+
+    def loss_of(self, model: KAN) -> float:
+        """Give a network's mean loss over the rows to fit."""
+        return self._problem(model).value()
 
     def misfit(self, loss: float) -> float:
         """Give the log-likelihood that a loss has lost against the numeric network, in nats."""

@@ -18,6 +18,7 @@ from edgewise._types import Edge
 
 _POINTS = 300
 _REFINED = 4
+_PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ def _polish(
     r = residual(theta)
     loss = r.square().sum(1)
     goal = 1e-30 * float((y - y.mean()).square().sum())
+    idle = 0
     for _ in range(steps):
         reach, offset, c, _ = theta.unsqueeze(-1).unbind(1)
         value, slope = primitive.slope(reach * t + offset)
@@ -219,11 +221,13 @@ def _polish(
         r_there = residual(there)
         loss_there = r_there.square().sum(1)
         better = (loss_there < loss) & (failed == 0)  # NaN is not better
+        falls = better & (loss_there < 0.99 * loss)
+        idle = 0 if bool(falls.any()) else idle + 1
         theta = torch.where(better.unsqueeze(1), there, theta)
         r = torch.where(better.unsqueeze(1), r_there, r)
         loss = torch.where(better, loss_there, loss)
         damping = torch.where(better, 0.2 * damping, 8 * damping).clamp(1e-15, 1e15)
-        if bool((loss <= goal).any()) or bool((damping > 1e12).all()):
+        if idle == _PATIENCE or bool((loss <= goal).any()):
             break
     return theta, loss
 

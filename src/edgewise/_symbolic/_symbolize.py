@@ -13,6 +13,7 @@ from edgewise._fit import Monitor, OutOfTime, Squared, check, split
 from edgewise._network import KAN
 from edgewise._primitives import PRIMITIVES, Library
 from edgewise._symbolic._beam import search
+from edgewise._symbolic._eliminate import eliminate
 from edgewise._symbolic._evidence import Evidence, Place, numeric_edges
 from edgewise._symbolic._exact import make_exact
 from edgewise._symbolic._formula import Constant, Formula, evaluate, write
@@ -36,7 +37,7 @@ def symbolize(
 ) -> Formula:
     """Find a formula for a fitted network: a primitive for each edge, all constants fitted together.
 
-    The edge that is easiest to tell is locked first; after each lock all constants and the remaining
+    Edges that explain noise only are dropped. The edge that is easiest to tell is locked first; after each lock all constants and the remaining
     splines are refitted to the data. Where several primitives fit, several networks are carried on side
     by side, and the best at the end is taken: by its error and its complexity together. An edge that
     no primitive explains stays numeric. At the end redundant constants are removed, and constants that
@@ -75,10 +76,12 @@ def symbolize(
     data = split(x, y, held_out, model, Squared(), seed)
     with Monitor(time, progress, "symbolize") as monitor:
         evidence = Evidence(copy.deepcopy(model).to(torch.float64), data, monitor)
-        read = search(evidence, library)
+        read = evidence.model
         exact: dict[Place, Exact] = {}
         try:
+            read = search(eliminate(read, evidence), evidence, library)
             fix_gauge(read)
+            read = eliminate(read, evidence)
             read, _ = evidence.refit(read, _STEPS)
             fix_gauge(read)
             read, exact = make_exact(read, evidence)

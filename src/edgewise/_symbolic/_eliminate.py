@@ -1,0 +1,50 @@
+"""Drop edges that explain noise only: those that are not worth what it costs to write them."""
+
+from __future__ import annotations
+
+import copy
+
+from edgewise._network import KAN
+from edgewise._prune import attribute, prune
+from edgewise._symbolic._evidence import Evidence
+from edgewise._types import Edge
+
+_STEPS = 10
+_CARRIES = 0.2
+"""An edge with a higher score carries too much to be noise: dropping it is not tried."""
+
+
+def eliminate(model: KAN, evidence: Evidence) -> KAN:
+    """Drop edges, the weakest first, while error and complexity together fall."""
+    cost = evidence.cost(model, evidence.loss_of(model))
+    refused: set[Edge] = set()
+    while True:
+        scores = attribute(model, evidence.data.x).edges
+        weak = sorted(
+            (float(scores[edge.layer][edge.target, edge.source]), edge)
+            for edge in model.edges()
+            if edge not in refused
+        )
+        for score, edge in weak:
+            if score > _CARRIES:
+                return model
+            without = _without(model, edge, evidence)
+            if without is not None:
+                trial, loss = evidence.refit(without, _STEPS)
+                if evidence.cost(trial, loss) < cost:
+                    model, cost = trial, evidence.cost(trial, loss)
+                    refused = set()  # edges have new numbers
+                    break
+            refused.add(edge)
+        else:
+            return model
+
+
+def _without(model: KAN, edge: Edge, evidence: Evidence) -> KAN | None:
+    """Copy a network without an edge and what it alone has fed; None if an output hung on it."""
+    model = copy.deepcopy(model)
+    layer, _ = model.parts()[edge.layer]
+    layer.remove(edge.target, edge.source)
+    if edge.layer == len(model.layers) - 1 and not bool(layer.active[edge.target].any()):
+        return None
+    return prune(model, evidence.data.x, node_threshold=0, edge_threshold=0)
