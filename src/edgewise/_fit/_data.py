@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from edgewise._fit._losses import CrossEntropy, Loss
 from edgewise._network import KAN
 
 MIN_ROWS = 10
+_LARGEST = 1e100
+"""The largest value whose powers and sums still have room in float64."""
 
 
 @dataclass(frozen=True)
@@ -40,50 +44,17 @@ def check(model: KAN, x: Any, y: Any, loss: Loss) -> tuple[Tensor, Tensor]:
 
     Raises:
         ShapeError: If the shapes do not go with the model or with each other.
-        DataError: If values are missing or infinite, a column is constant, or there are too few rows.
+        DataError: If values are missing or infinite, a column is constant, or there are too few
+            rows.
     """
-    x, y = torch.as_tensor(x), torch.as_tensor(y)
-    if x.ndim != 2 or x.shape[1] != model.in_features:
-        raise ShapeError(
-            f"x must have the shape (batch, {model.in_features}) for this network, "
-            f"got {tuple(x.shape)}."
-        )
-    if len(y) != len(x):
-        raise ShapeError(f"x has {len(x)} rows and y has {len(y)}: they must be the same rows.")
-    for name, tensor in (("x", x), ("y", y)):
-        if tensor.device != model.device:
-            raise DataError(
-                f"{name} is on {tensor.device} and the model on {model.device}: "
-                f"move one of them with .to(...)."
-            )
-        if tensor.is_complex():
-            raise DataError(f"{name} is complex: split it into real and imaginary parts.")
+    x, y = _read(model, x, y, loss)
     if len(x) < MIN_ROWS:
         raise DataError(f"A fit needs at least {MIN_ROWS} rows, got {len(x)}.")
-    x = x.detach().to(torch.float64)
-    _check_finite("x", x)
-    for column in range(x.shape[1]):
-        if bool((x[:, column] == x[0, column]).all()):
-            raise DataError(
-                f"Column {column} of x is constant ({float(x[0, column]):g}): it carries nothing. "
-                "Leave it out."
-            )
-    if isinstance(loss, CrossEntropy):
-        return x, _class_numbers(y, model.out_features)
-    y = y.detach().to(torch.float64)
-    if y.ndim == 1:
-        y = y.unsqueeze(-1)
-    if y.shape != (len(x), model.out_features):
-        raise ShapeError(
-            f"y must have the shape ({len(x)}, {model.out_features}) for this network, "
-            f"got {tuple(y.shape)}."
-        )
-    _check_finite("y", y)
-    for column in range(y.shape[1]):
-        if bool((y[:, column] == y[0, column]).all()):
-            raise DataError(
-                f"Column {column} of y is constant ({float(y[0, column]):g}): there is nothing to fit."
-            )
+    _check_spread("x", x, "it carries nothing. Leave it out")
+    if not isinstance(loss, CrossEntropy):
+        _check_spread("y", y, "there is nothing to fit")
+    elif len(y.unique()) < 2:
+        raise DataError("y holds one class only: there is nothing to fit.")
     return x, y
 
 
@@ -91,11 +62,14 @@ def split(
     x: Tensor, y: Tensor, held_out: float | tuple[Any, Any], model: KAN, loss: Loss, seed: int
 ) -> Data:
     """Hold a share of the rows out at random, or take the rows that the caller holds out."""
-    if isinstance(held_out, tuple):
-        return Data(x, y, *check(model, *held_out, loss))
-    if not 0 < held_out < 1:
+    if isinstance(held_out, tuple) and len(held_out) == 2:
+        x_held, y_held = _read(model, *held_out, loss, of=" of held_out")
+        if len(x_held) < 2:
+            raise DataError(f"held_out needs at least 2 rows, got {len(x_held)}.")
+        return Data(x, y, x_held, y_held)
+    if not isinstance(held_out, Real) or not 0 < held_out < 1:
         raise ConfigError(
-            f"held_out is a share of the rows between 0 and 1, or a pair (x, y). Got {held_out}."
+            f"held_out is a share of the rows between 0 and 1, or a pair (x, y). Got {held_out!r}."
         )
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(x), generator=generator).to(x.device)
@@ -104,7 +78,62 @@ def split(
     return Data(x[fitted], y[fitted], x[held], y[held])
 
 
-def _check_finite(name: str, tensor: Tensor) -> None:
+def _read(model: KAN, x: Any, y: Any, loss: Loss, of: str = "") -> tuple[Tensor, Tensor]:
+    """Check the form of x and y and that they are numbers."""
+    x, y = _tensor("x" + of, x), _tensor("y" + of, y)
+    if x.ndim != 2 or x.shape[1] != model.in_features:
+        raise ShapeError(
+            f"x{of} must have the shape (batch, {model.in_features}) for this network, "
+            f"got {tuple(x.shape)}."
+        )
+    if y.ndim == 0:
+        raise ShapeError(
+            f"y{of} must have a row for each of the {len(x)} rows of x, got one number."
+        )
+    if len(y) != len(x):
+        raise ShapeError(
+            f"x{of} has {len(x)} rows and y{of} has {len(y)}: they must be the same rows."
+        )
+    for name, tensor in (("x", x), ("y", y)):
+        if tensor.device != model.device:
+            raise DataError(
+                f"{name}{of} is on {tensor.device} and the model on {model.device}: "
+                f"move one of them with .to(...)."
+            )
+        if tensor.is_complex():
+            raise DataError(f"{name}{of} is complex: split it into real and imaginary parts.")
+    x = x.detach().to(torch.float64)
+    _check_values("x" + of, x)
+    if isinstance(loss, CrossEntropy):
+        return x, _class_numbers(y, model.out_features, of)
+    y = y.detach().to(torch.float64)
+    if y.ndim == 1:
+        y = y.unsqueeze(-1)
+    if y.shape != (len(x), model.out_features):
+        raise ShapeError(
+            f"y{of} must have the shape ({len(x)}, {model.out_features}) for this network, "
+            f"got {tuple(y.shape)}."
+        )
+    _check_values("y" + of, y)
+    return x, y
+
+
+def _tensor(name: str, values: Any) -> Tensor:
+    """Take a tensor, or copy what NumPy reads as numbers."""
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.array(values)  # a copy: torch takes no read-only, reversed or big-endian arrays
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} is not an array of numbers: {error}.") from error
+    if array.dtype.kind not in "biufc":
+        raise DataError(f"{name} must hold numbers, got an array of {array.dtype}.")
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _check_values(name: str, tensor: Tensor) -> None:
     bad = ~torch.isfinite(tensor)
     if bool(bad.any()):
         row, column = bad.nonzero()[0].tolist()
@@ -112,25 +141,41 @@ def _check_finite(name: str, tensor: Tensor) -> None:
             f"{name} has {int(bad.sum())} missing or infinite values; the first is in row {row}, "
             f"column {column}. Remove or fill these rows."
         )
+    if tensor.numel() and float(tensor.abs().max()) > _LARGEST:
+        raise DataError(
+            f"{name} goes up to {float(tensor.abs().max()):.2g}, and squares of that overflow: "
+            "give it in another unit."
+        )
 
 
-def _class_numbers(y: Tensor, classes: int) -> Tensor:
+def _check_spread(name: str, tensor: Tensor, consequence: str) -> None:
+    for column, (low, high) in enumerate(zip(tensor.amin(0), tensor.amax(0), strict=True)):
+        if bool(low == high):
+            raise DataError(
+                f"Column {column} of {name} is constant ({float(low):g}): {consequence}."
+            )
+        if float(high - low) < 1 / _LARGEST:
+            raise DataError(
+                f"Column {column} of {name} varies by {float(high - low):.2g} only, and squares of
+                that " "underflow: give it in another unit."
+            )
+
+
+def _class_numbers(y: Tensor, classes: int, of: str) -> Tensor:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
         raise ShapeError(
-            f"For cross-entropy y holds class numbers, of shape (batch,). Got {tuple(y.shape)}."
+            f"For cross-entropy y{of} holds class numbers, of shape (batch,). Got {tuple(y.shape)}."
         )
     if classes < 2:
         raise ShapeError(
             "Cross-entropy needs an output for each class: make a network of 2 outputs or more."
         )
     whole = y.detach().to(torch.int64)
-    if bool((whole != y).any()) or int(whole.min()) < 0 or int(whole.max()) >= classes:
+    if bool(((whole != y) | (whole < 0) | (whole >= classes)).any()):
         raise DataError(
-            f"For cross-entropy y holds class numbers from 0 to {classes - 1}, "
+            f"For cross-entropy y{of} holds class numbers from 0 to {classes - 1}, "
             f"got values from {y.min().item():g} to {y.max().item():g}."
         )
-    if len(whole.unique()) < 2:
-        raise DataError("y holds one class only: there is nothing to fit.")
     return whole
