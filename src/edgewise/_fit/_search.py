@@ -1,8 +1,8 @@
 """Look for the network: several starts on a coarse grid, few nodes before many, then finer grids.
 
 A small network has bad minima, and a large one fits a simple law in needlessly many ways, none of
-which can be read. Both are cheap to try on a coarse grid, and the right small network shows itself when
-the grid is refined: its error falls as :math:`h^{d+1}`, where the error of a wrong one stays.
+which can be read. Both are cheap to try on a coarse grid, and the right small network shows itself
+when the grid is refined: its error falls as :math:`h^{d+1}`, where the error of a wrong one stays.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from edgewise._fit._losses import CrossEntropy, Loss
 from edgewise._fit._monitor import Monitor
 from edgewise._fit._problem import Problem
 from edgewise._fit._solvers import Solver
+from edgewise._grid import adapt
 from edgewise._network import KAN
 
 _EXACT = 1e-6
@@ -101,6 +102,7 @@ class Search:
         convex = len(model.parts()) == 1
         for number in range(1 if convex else self.starts):
             start = copy.deepcopy(model)
+            stretch_inputs(start, self.data.x)
             if number:
                 start.reset_parameters(generator=self.generator)
             if not isinstance(self.loss, CrossEntropy):
@@ -143,6 +145,14 @@ def switch_off(model: KAN, nodes: int) -> KAN:
                 if kinds.of_sum(j) == node:
                     layer.mask[j] = False
     return model
+
+
+@torch.no_grad()
+def stretch_inputs(model: KAN, x: Tensor) -> None:
+    """Let a fresh network bend over the range of x, in whatever unit x comes, in place."""
+    layer, _ = model.parts()[0]
+    if len(layer.locks) == 0:
+        layer.basis = adapt(model, x).parts()[0][0].basis  # the coefficients stay
 
 
 @torch.no_grad()
