@@ -15,20 +15,18 @@ from edgewise.bases import Basis
 
 
 @torch.no_grad()
-def adapt(
-    model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float | None = None
-) -> KAN:
+def adapt(model: KAN, x: Float[Tensor, "batch inputs"], *, margin: float | None = None) -> KAN:
     """Lay every grid over the range of what comes through it.
 
-    A grid that already covers its range, and is not more than a third wider, stays where it is. Where a
-    grid moves, its edges are projected onto the new basis by least squares.
+    A grid that already covers its range, and is not more than a third wider, stays where it is.
+    Where a grid moves, its edges are projected onto the new basis by least squares.
 
     Args:
         model: The network; it is not changed.
         x: Inputs, as many as represent the data.
-        margin: How much wider than the range a moved grid is, on each side, as a share of the range.
-            By default as far as new data may reach: three times the way from the third outermost value
-            to the outermost, at most a tenth of the range.
+        margin: How much wider than the range a moved grid is, on each side, as a share of the
+            range. By default as far as new data may reach: three times the way from the third
+            outermost value to the outermost, at most a tenth of the range.
 
     Returns:
         A copy with moved grids.
@@ -82,8 +80,8 @@ def _margins(x: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
 def refine(model: KAN, grid: int) -> KAN:
     r"""Give every spline a finer grid without changing the function.
 
-    Where the new knots contain the old ones (`grid` is a multiple of the old) this is knot insertion
-    and exact; elsewhere each edge is projected onto the new basis, with an error of
+    Where the new knots contain the old ones (`grid` is a multiple of the old) this is knot
+    insertion and exact; elsewhere each edge is projected onto the new basis, with an error of
     :math:`O(h^{d+1})` (de Boor 1978, ch. XI).
 
     Args:

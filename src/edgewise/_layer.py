@@ -56,8 +56,8 @@ class Lock(nn.Module):
 class KANLayer(nn.Module):
     r"""A Kolmogorov–Arnold layer: :math:`y_o = \sum_i \phi_{oi}(x_i)` (arXiv 2404.19756, eq. 2.5).
 
-    Each edge is in one of three states: numeric (`mask` is true: coefficients times basis), locked to a
-    primitive, or off.
+    Each edge is in one of three states: numeric (`mask` is true: coefficients times basis), locked
+    to a primitive, or off.
 
     Args:
         basis: The functions that the edges are made of; it tells the number of inputs.
@@ -132,14 +132,15 @@ class KANLayer(nn.Module):
     ) -> None:
         r"""Draw new edges that keep the variance of what passes through.
 
-        With u the input on a scale where its grid is [-1, 1] and :math:`\mathrm{Var}\,u = 1/3`, each
-        output has :math:`\mathrm{Var}\,y = 1/3`: an edge is a random line in u plus random bending,
-        with coefficients that have neither mean nor trend. Edges on a fine grid are as smooth as on
-        a coarse one.
+        With u the input on a scale where its grid is [-1, 1] and :math:`\mathrm{Var}\,u = 1/3`,
+        each output has :math:`\mathrm{Var}\,y = 1/3`: an edge is a random line in u plus random
+        bending, with coefficients that have neither mean nor trend. Edges on a fine grid are as
+        smooth as on a coarse one.
 
         Args:
             curvature: The share of the variance that is random bending, 0 to 1. (A spline with
-                coefficients without trend still has some: at degree 3, a third of this share is off any
+                coefficients without trend still has some: at degree 3, a third of this share is off
+                    any
                 line.)
             generator: Where the random numbers come from; torch's global one by default.
         """

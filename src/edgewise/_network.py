@@ -75,16 +75,17 @@ class Nodes(nn.Module):
 class KAN(nn.Module):
     r"""A Kolmogorov–Arnold network (arXiv 2404.19756, eq. 2.7), with product nodes (2408.10205).
 
-    An ordinary module: it has no method that trains, draws, prunes or saves; see `fit`, `plot`, `prune`
-    and `save`. It computes in float64 unless told otherwise, since a fit to 1e-6 and beyond needs it.
+    An ordinary module: it has no method that trains, draws, prunes or saves; see `fit`, `plot`,
+    `prune` and `save`. It computes in float64 unless told otherwise, since a fit to 1e-6 and beyond
+    needs it.
 
     Args:
         widths: The number of nodes of each layer from the inputs to the outputs. A pair is (sum
             nodes, product nodes): `[4, (3, 2), 1]` has 3 sums and 2 products in the middle.
         grid: The number of spline intervals.
         degree: The degree of the splines, 1 to 9 (pykan's `k`).
-        domain: Where the grids lie to begin with: a pair for all inputs, or a tensor (inputs, 2) for
-            the inputs. `fit` and `adapt` move them to the data.
+        domain: Where the grids lie to begin with: a pair for all inputs, or a tensor (inputs, 2)
+            for the inputs. `fit` and `adapt` move them to the data.
         dtype: `torch.float64` or `torch.float32`.
         device: Where the parameters live.
 

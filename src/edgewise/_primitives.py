@@ -29,10 +29,10 @@ class Primitive:
         sympy: A function from a SymPy expression to a SymPy expression.
         complexity: What a search pays for using it; the line x costs 1.
         domain: Where it is defined, as an open interval of its argument.
-        gauge: Which constants are redundant: "power" makes a positive scale s of the argument the scale
-            `s**degree` of the value, and "linear" any scale and shift; "exp" makes a shift a scale;
-            "log" a scale a shift; "odd" and "even" make a sign of the argument a sign of the value or
-            nothing; "sine" and "cosine" have in addition a period of 2 pi.
+        gauge: Which constants are redundant: "power" makes a positive scale s of the argument the
+            scale `s**degree` of the value, and "linear" any scale and shift; "exp" makes a shift a
+            scale; "log" a scale a shift; "odd" and "even" make a sign of the argument a sign of the
+            value or nothing; "sine" and "cosine" have in addition a period of 2 pi.
         degree: For the gauge "power", the exponent.
         reach: How strongly the argument varies over the data in the starts of a search: the half
             width of the range of `a * x + b`, smallest and largest.
@@ -178,7 +178,9 @@ PRIMITIVES = Library(
             "log", torch.log, _sympy("log"), 2, (0, math.inf), "log", reach=(1, 1), offsets=_AWAY
         ),
         Primitive("sin", torch.sin, _sympy("sin"), 2, gauge="sine", reach=_WAVES, offsets=_PHASES),
-        Primitive("cos", torch.cos, _sympy("cos"), 2, gauge="cosine", reach=_WAVES, offsets=_PHASES),
+        Primitive(
+            "cos", torch.cos, _sympy("cos"), 2, gauge="cosine", reach=_WAVES, offsets=_PHASES
+        ),
         Primitive(
             "tan",
             torch.tan,
@@ -193,7 +195,9 @@ PRIMITIVES = Library(
         Primitive("sinh", torch.sinh, _sympy("sinh"), 3, gauge="odd"),
         Primitive("cosh", torch.cosh, _sympy("cosh"), 3, gauge="even"),
         Primitive("arctan", torch.atan, _sympy("atan"), 3, gauge="odd"),
-        Primitive("arcsin", torch.asin, _sympy("asin"), 4, (-1, 1), "odd", reach=_UNIT, offsets=(0.0,)),
+        Primitive(
+            "arcsin", torch.asin, _sympy("asin"), 4, (-1, 1), "odd", reach=_UNIT, offsets=(0.0,)
+        ),
         Primitive(
             "arctanh", torch.atanh, _sympy("atanh"), 4, (-1, 1), "odd", reach=_UNIT, offsets=(0.0,)
         ),

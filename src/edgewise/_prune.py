@@ -33,9 +33,9 @@ def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
 
     An edge that varies strongly carries nothing if nothing depends on where it leads. So scores go
     backwards from the outputs: with :math:`E_{ji}` the standard deviation of an edge over the data
-    and :math:`N_j` that of the sum it enters, the edge has the score :math:`A_j E_{ji} / N_j`, and a
-    node the sum of the scores of its outgoing edges (KAN 2.0, arXiv 2408.10205, sec. 4.1). The two
-    factors of a product node have the score of their node.
+    and :math:`N_j` that of the sum it enters, the edge has the score :math:`A_j E_{ji} / N_j`, and
+    a node the sum of the scores of its outgoing edges (KAN 2.0, arXiv 2408.10205, sec. 4.1). The
+    two factors of a product node have the score of their node.
 
     Args:
         model: The network; it is not changed.
@@ -87,9 +87,9 @@ def prune(
 ) -> KAN:
     """Drop the edges and hidden nodes that carry nothing.
 
-    What is dropped leaves its mean over the data behind, so that only its variation is lost. A product
-    node of which one factor is dropped becomes a sum node. Inputs are never dropped: the result takes
-    what the model took; an output keeps at least one edge.
+    What is dropped leaves its mean over the data behind, so that only its variation is lost. A
+    product node of which one factor is dropped becomes a sum node. Inputs are never dropped: the
+    result takes what the model took; an output keeps at least one edge.
 
     Args:
         model: The network; it is not changed.
@@ -170,7 +170,9 @@ def _strongest_paths(model: KAN, scores: Attribution) -> list[Bool[Tensor, "sums
     wanted = set(range(parts[-1][0].out_features))
     for depth in range(len(parts) - 1, -1, -1):
         layer, sources = parts[depth][0], set()
-        score = torch.where(layer.active, scores.edges[depth], -torch.ones_like(scores.edges[depth]))
+        score = torch.where(
+            layer.active, scores.edges[depth], -torch.ones_like(scores.edges[depth])
+        )
         for j in wanted:
             i = int(score[j].argmax())
             if score[j, i] >= 0:
@@ -200,7 +202,7 @@ def _fold_means(mean: Tensor, keep: Tensor, active: Tensor) -> _Left:
 def _arrange(
     nodes: Nodes, alive: Tensor, keep: Tensor, constants: Tensor
 ) -> tuple[list[int], list[float], Nodes, list[int]]:
-    """Order what is left: rows of sums, the factor of each, the nodes, and which old nodes they are."""
+    """Order what is left: rows of sums, the factor of each, the nodes, and their old numbers."""
     fed = keep.any(1).tolist()
     rows, factors, outputs = [], [], []
     products: list[tuple[int, int]] = []

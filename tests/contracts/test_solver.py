@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def test_the_history_is_consistent(solver: str, name: str) -> None:
     assert len(steps) > 0
     indices = [step.index for step in steps]
     assert len(set(indices)) == len(indices)  # with gaps, where other starts took steps
-    for earlier, later in zip(steps[:-1], steps[1:], strict=True):
+    for earlier, later in pairwise(steps):
         assert earlier.index < later.index
         assert earlier.grid <= later.grid
         assert earlier.seconds <= later.seconds

@@ -156,8 +156,8 @@ def _check_spread(name: str, tensor: Tensor, consequence: str) -> None:
             )
         if float(high - low) < 1 / _LARGEST:
             raise DataError(
-                f"Column {column} of {name} varies by {float(high - low):.2g} only, and squares of
-                that " "underflow: give it in another unit."
+                f"Column {column} of {name} varies by {float(high - low):.2g} only, and squares "
+                "of that underflow: give it in another unit."
             )
 
 

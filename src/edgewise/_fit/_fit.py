@@ -40,16 +40,17 @@ def fit(
 
     A network that does not explain the data yet is fitted from several random starts on its coarse
     grid, with few hidden nodes first (nodes that are not needed stay switched off: `prune` removes
-    them). Then the grids are refined while the held-out error falls. A network that explains the data
-    already is fitted further from where it stands. Ctrl-C ends the fit and returns the best so far.
+    them). Then the grids are refined while the held-out error falls. A network that explains the
+    data already is fitted further from where it stands. Ctrl-C ends the fit and returns the best so
+    far.
 
     Args:
         model: The network; it is not changed. Locked edges stay locked, their constants are fitted.
         x: Inputs, (batch, inputs): a tensor or a NumPy array.
         y: Targets, (batch, outputs) or, for one output, (batch,); for cross-entropy class numbers,
             (batch,).
-        solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters, beyond
-            that L-BFGS, and Adam when there are many rows.
+        solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters,
+            beyond that L-BFGS, and Adam when there are many rows.
         loss: What is made small.
         held_out: The share of the rows that is held out, or a pair (x, y) of such rows.
         refine: Whether to make the grids finer while that helps, or the largest grid to go to.
@@ -88,7 +89,9 @@ def fit(
     work = copy.deepcopy(model).to(torch.float64)
 
     parameters = sum(p.numel() for p in model.parameters())
-    chosen = choose(parameters, len(data.x)) if solver == "auto" else _named(solver, SOLVERS, "solver")
+    chosen = (
+        choose(parameters, len(data.x)) if solver == "auto" else _named(solver, SOLVERS, "solver")
+    )
     locked = any(len(layer.locks) for layer, _ in model.parts())
     tried: list[Problem] = []
     with Monitor(time, progress) as monitor:
@@ -137,7 +140,8 @@ def _result(
         status=_status(outcome, unexplained, seconds, loss),
         history=tuple(best.history),
         trials=tuple(
-            Trial(active_nodes(p.best), p.best.grid, loss.error(p.best_value, outputs)) for p in tried
+            Trial(active_nodes(p.best), p.best.grid, loss.error(p.best_value, outputs))
+            for p in tried
         ),
         train=loss.error(train, outputs),
         held_out=loss.error(held, outputs),

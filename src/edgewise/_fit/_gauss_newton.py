@@ -1,7 +1,7 @@
 r"""The Gauss–Newton sums of a KAN, without autograd.
 
-For a layer with inputs x and the derivative d of the output in its sums, a coefficient's column of the
-Jacobian is :math:`\partial f / \partial c_{oib} = d_o B_b(x_i)`: an outer product. The sums
+For a layer with inputs x and the derivative d of the output in its sums, a coefficient's column of
+the Jacobian is :math:`\partial f / \partial c_{oib} = d_o B_b(x_i)`: an outer product. The sums
 :math:`J^T J` and :math:`J^T r` are added up chunk by chunk.
 """
 
@@ -53,7 +53,6 @@ class ParameterVector:
                 lock.constants[lock.free] = vector[start : start + count]
                 start += count
 
-
     def penalty(
         self, weights: Float[Tensor, " parameters"], smoothness: float, shrinkage: float
     ) -> Float[Tensor, "parameters parameters"]:
@@ -77,7 +76,7 @@ class ParameterVector:
 
 
 class NormalEquations(NamedTuple):
-    """A loss near the present parameters: value + g·step + step·H·step / 2, all means over samples."""
+    """A loss near the present parameters: value + g·step + step·H·step / 2, means over samples."""
 
     value: float
     g: Tensor
@@ -104,7 +103,7 @@ def normal_equations(
 def linearize(
     model: KAN, x: Float[Tensor, "batch inputs"], y: Tensor, loss: Loss
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the Jacobian times the loss's root (batch·rows, parameters), the gradient, the output."""
+    """Give the Jacobian times the loss's root (batch·rows, parameters), gradient and output."""
     steps = []
     for layer, nodes in model.parts():
         step = _forward(layer, x)
@@ -146,7 +145,8 @@ def _forward(layer: KANLayer, x: Tensor) -> _Step:
 def _columns(layer: KANLayer, step: _Step, d: Tensor) -> Tensor:
     """The layer's columns of the Jacobian, (batch, rows, parameters)."""
     o, i = layer.mask.nonzero(as_tuple=True)
-    numeric = d[:, :, o].unsqueeze(-1) * step.basis[:, i].unsqueeze(1)  # (batch, rows, edges, basis)
+    # (batch, rows, edges, basis)
+    numeric = d[:, :, o].unsqueeze(-1) * step.basis[:, i].unsqueeze(1)
     pieces = [numeric.flatten(2)]
     for ((o_lock, _), _), columns in zip(layer.locked(), step.by_constant, strict=True):
         pieces.append(d[:, :, o_lock].unsqueeze(-1) * columns.unsqueeze(1))

@@ -72,7 +72,7 @@ class Squared(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squared up to `delta`, linear beyond, so that outliers pull no more than `delta` (Huber 1964).
+    """Squared up to `delta`, linear beyond: outliers pull no more than `delta` (Huber 1964).
 
     Args:
         delta: Where the loss turns linear, in units of y.
@@ -105,9 +105,9 @@ class CrossEntropy(Loss):
     """Cross-entropy of the softmax of the outputs against class numbers (in nats).
 
     Args:
-        ridge: The weight of the mean of half the squared outputs, which is added while fitting. Without
-            it the outputs grow without end where classes can be separated, and the border between
-            them is left to chance.
+        ridge: The weight of the mean of half the squared outputs, which is added while fitting.
+            Without it the outputs grow without end where classes can be separated, and the border
+            between them is left to chance.
     """
 
     ridge: float = 1e-3
@@ -118,11 +118,13 @@ class CrossEntropy(Loss):
             raise ConfigError(f"ridge cannot be negative, got {self.ridge}.")
 
     def constant(self, y: Int[Tensor, " batch"], outputs: int) -> Float[Tensor, " outputs"]:
-        """Give the logarithms of the shares of the classes; a class that is absent counts half a row."""
+        """Give the logarithms of the shares of the classes; an absent class counts half a row."""
         counts = torch.bincount(y, minlength=outputs).to(torch.float64)
         return torch.log(counts.clamp_min(0.5) / len(y))
 
-    def samples(self, prediction: Float[Tensor, "batch outputs"], y: Int[Tensor, " batch"]) -> Tensor:
+    def samples(
+        self, prediction: Float[Tensor, "batch outputs"], y: Int[Tensor, " batch"]
+    ) -> Tensor:
         """Give the cross-entropy of each sample, without the ridge."""
         return torch.nn.functional.cross_entropy(prediction, y, reduction="none")
 
@@ -137,7 +139,7 @@ class CrossEntropy(Loss):
         return prediction.softmax(-1) - labels + self.ridge * prediction
 
     def root(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
-        r"""Give A with :math:`A^T A = \mathrm{diag}(p) - p p^T + \epsilon I` (Gauss–Newton, Schraudolph 2002)."""
+        r"""Give A with :math:`A^T A = \mathrm{diag}(p) - p p^T + \epsilon I` (Schraudolph 2002)."""
         p = prediction.softmax(-1)
         q = p.sqrt()
         curvature = torch.diag_embed(q) - q.unsqueeze(-1) * p.unsqueeze(-2)

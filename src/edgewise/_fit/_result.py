@@ -80,8 +80,8 @@ class FitResult:
     """A fitted network and how it came about.
 
     Attributes:
-        model: The network with the least held-out error, on the device and in the precision of the one
-            that was given.
+        model: The network with the least held-out error, on the device and in the precision of the
+            one that was given.
         status: How the fit ended.
         history: The accepted steps that led to `model` and went on from it.
         trials: The networks that were tried, from small to large.

@@ -88,7 +88,7 @@ class Search:
         return problem.best_value <= share**2 * problem.null_value()
 
     def _sizes(self, model: KAN) -> Iterator[KAN]:
-        """The network with 1, 2, 4, ... hidden nodes of each kind switched on in a layer, then all."""
+        """Switch 1, 2, 4, ... hidden nodes of each kind on in every layer, then all."""
         whole = all(bool(layer.mask.all()) for layer, _ in model.parts())
         hidden = [max(nodes.sums, nodes.products) for _, nodes in model.parts()[:-1]]
         nodes = 1

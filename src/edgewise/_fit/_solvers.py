@@ -36,7 +36,8 @@ def _check_positive(settings: object, *names: str) -> None:
     for name in names:
         if not getattr(settings, name) > 0:
             raise ConfigError(
-                f"{type(settings).__name__}'s {name} must be positive, got {getattr(settings, name)}."
+                f"{type(settings).__name__}'s {name} must be positive, "
+                f"got {getattr(settings, name)}."
             )
 
 
@@ -52,10 +53,11 @@ class LevenbergMarquardt(Solver):
         damping: The first damping of a fresh network.
         tolerance: The solver stops when five steps lower the loss by less than this share of it.
         patience: It stops as well when the held-out loss has not fallen for so many steps.
-        smoothness: The weight of the splines' roughness, as a share of each edge's weight in the data:
-            just enough to carry splines smoothly over cells that hold no data.
-        shrinkage: The weight of the splines' variation, as a share of each edge's weight in the data and
-            of what the network does not explain: it holds back noise, and vanishes where there is none.
+        smoothness: The weight of the splines' roughness, as a share of each edge's weight in the
+            data: just enough to carry splines smoothly over cells that hold no data.
+        shrinkage: The weight of the splines' variation, as a share of each edge's weight in the
+            data and of what the network does not explain: it holds back noise, and vanishes where
+            there is none.
     """
 
     steps: int = 50
@@ -83,7 +85,7 @@ class LevenbergMarquardt(Solver):
             damping = self.descend(problem, self.steps // rounds, damping)
 
     def descend(self, problem: Problem, steps: int, damping: float) -> float:
-        """Take up to `steps` steps with the grids where they are; give the damping to go on with."""
+        """Take up to `steps` steps on the grids as they are; give the damping to go on with."""
         vector = ParameterVector(problem.model)
         start = vector.read()
         if vector.size == 0:

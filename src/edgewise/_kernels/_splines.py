@@ -1,7 +1,8 @@
 """B-splines on any knots, by their local support, in plain torch.
 
 Letters follow de Boor, *A Practical Guide to Splines* (1978): knots `t`, degree `k`, and the
-interval `r` with `t_r <= x < t_{r+1}`, on which the functions `r-k` to `r` are the only non-zero ones.
+interval `r` with `t_r <= x < t_{r+1}`, on which the functions `r-k` to `r` are the only non-zero
+ones.
 """
 
 from __future__ import annotations
@@ -82,9 +83,7 @@ def _recursion(x: Tensor, t: Tensor, k: int) -> list[Tensor]:
         left = x - t[..., k - d : k]  # x - t_{r+1-d} ... x - t_r
         share = levels[-1] / (right + left)
         zero = torch.zeros_like(x)
-        levels.append(
-            torch.cat([share * right, zero], -1) + torch.cat([zero, share * left], -1)
-        )
+        levels.append(torch.cat([share * right, zero], -1) + torch.cat([zero, share * left], -1))
     return levels
 
 

@@ -27,7 +27,7 @@ class State(NamedTuple):
 
 def search(model: KAN, evidence: Evidence, library: Library) -> KAN:
     """Lock all edges of a network that a primitive explains."""
-    states, done = [State(model, evidence.cost(model, evidence.loss_of(model)))], []
+    states = [State(model, evidence.cost(model, evidence.loss_of(model)))]
     try:
         for edge in _by_doubt(model, evidence, library):
             following: list[State] = []

@@ -56,8 +56,8 @@ class Evidence:
         self.loss = self.loss_of(model)
         if not self.loss < 0.25 * self.spread:
             raise DataError(
-                "The network does not explain these data: its error is as large as the spread of y. "
-                "Fit it first: result = ew.fit(model, x, y); ew.symbolize(result.model, x, y)."
+                "The network does not explain these data: its error is as large as the spread "
+                "of y. Fit it first: ew.fit(model, x, y).model is what to read."
             )
         self._floor = max(self.loss, _ROUNDING * self.spread)
 

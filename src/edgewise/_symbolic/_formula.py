@@ -46,8 +46,8 @@ class Constant:
 class Formula:
     """A formula for each output, with the error it makes on rows that it was not fitted to.
 
-    Call it on a NumPy array or a torch tensor of shape (batch, inputs); it returns (batch, outputs) of
-    the same kind.
+    Call it on a NumPy array or a torch tensor of shape (batch, inputs); it returns (batch, outputs)
+    of the same kind.
 
     Attributes:
         exprs: A SymPy expression for each output, in the symbols x_1, x_2, ...; an edge that no
@@ -106,7 +106,7 @@ class Formula:
         import sympy
 
         named = {
-            symbol: r"\mathrm{%s}" % _escaped(name)
+            symbol: rf"\mathrm{{{_escaped(name)}}}"
             for symbol, name in zip(self.symbols, self._names(names), strict=True)
             if name != symbol.name
         }
@@ -164,7 +164,8 @@ def evaluate(exprs: tuple[Any, ...], model: KAN, x: Any) -> Any:
     modules = _TORCH if isinstance(x, Tensor) else _NUMPY
     columns = [x[:, i] for i in range(x.shape[1])]
     outputs = [
-        sympy.lambdify(input_symbols(len(columns)), expr, modules=modules)(*columns) + 0 * columns[0]
+        sympy.lambdify(input_symbols(len(columns)), expr, modules=modules)(*columns)
+        + 0 * columns[0]
         for expr in exprs
     ]
     return torch.stack(outputs, -1) if isinstance(x, Tensor) else np.stack(outputs, -1)
@@ -179,7 +180,10 @@ _TORCH = [
     {
         name: getattr(torch, call)
         for name, call in {
-            **{n: n for n in ("sin", "cos", "tan", "tanh", "sinh", "cosh", "exp", "log", "sqrt", "erf")},
+            **{
+                n: n
+                for n in ("sin", "cos", "tan", "tanh", "sinh", "cosh", "exp", "log", "sqrt", "erf")
+            },
             "asin": "asin",
             "acos": "acos",
             "atan": "atan",

@@ -1,9 +1,9 @@
 """Fix what a formula leaves open, so that the same law always gets the same constants.
 
 Between two layers a scale and a shift can be moved without changing the network: constants `d` pass
-through a sum node into the `b` of what follows, a factor of all `c` before a node into the `a` behind
-it. And a primitive may trade its own constants: `exp(a x + b) = e^b exp(a x)`. Here they are moved to
-one place each, and those that became 0 or 1 on the way are no longer trained.
+through a sum node into the `b` of what follows, a factor of all `c` before a node into the `a`
+behind it. And a primitive may trade its own constants: `exp(a x + b) = e^b exp(a x)`. Here they are
+moved to one place each, and those that became 0 or 1 on the way are no longer trained.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ class Suggestions:
 
     def __str__(self) -> str:
         lines = [f"{self.edge}: c * f(a * x + b) + d"]
-        lines.append(f"{'f':>10} {'1 - R^2':>9} {'complexity':>11} {'a':>10} {'b':>10} {'c':>10} {'d':>10}")
+        lines.append(
+            f"{'f':>10} {'1 - R^2':>9} {'complexity':>11} {'a':>10} {'b':>10} {'c':>10} {'d':>10}"
+        )
         for match in self.matches:
             numbers = " ".join(f"{value:10.4g}" for value in match.constants)
             lines.append(f"{match.name:>10} {1 - match.r2:9.2g} {match.complexity:11d} {numbers}")
@@ -90,9 +92,9 @@ def suggest(
 ) -> Suggestions:
     """Rank the primitives by how well each explains an edge.
 
-    Each primitive is fitted as `c * f(a * x + b) + d` to the edge's curve over the data: from a scan of
-    starts, then by Levenberg–Marquardt in all four constants. The rank weighs the unexplained variance
-    (down to the rounding of a spline) against the complexity.
+    Each primitive is fitted as `c * f(a * x + b) + d` to the edge's curve over the data: from a
+    scan of starts, then by Levenberg–Marquardt in all four constants. The rank weighs the
+    unexplained variance (down to the rounding of a spline) against the complexity.
 
     Args:
         model: The network.
@@ -124,12 +126,14 @@ def suggest(
 
 
 def edge_curve(model: KAN, edge: Edge, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Points over the range of what comes through an edge, as the data lie, and the edge's values."""
+    """Points over the range of what comes through an edge, as the data lie, and its values."""
     record = trace(model, x)
     u = record.inputs[edge.layer][:, edge.source]
     v = record.edges[edge.layer][:, edge.target, edge.source]
     order = u.argsort()
-    some = torch.linspace(0, len(order) - 1, min(_POINTS, len(order)), device=u.device).round().long()
+    some = (
+        torch.linspace(0, len(order) - 1, min(_POINTS, len(order)), device=u.device).round().long()
+    )
     return u[order[some]], v[order[some]]
 
 
@@ -255,8 +259,8 @@ def lock(
         A copy with the edge locked.
 
     Raises:
-        ConfigError: If there is no such edge or primitive, or the primitive has no finite values over the
-            edge's range.
+        ConfigError: If there is no such edge or primitive, or the primitive has no finite values
+            over the edge's range.
 
     Example:
         >>> locked = ew.lock(model, (0, 0, 0), "sin", x)

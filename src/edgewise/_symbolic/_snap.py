@@ -71,7 +71,9 @@ def _near(value: float, error: float) -> Iterator[Exact]:
             if numerator == 0 or math.gcd(numerator, denominator) > 1:
                 continue
             length = bits + 2 * math.log2(abs(numerator)) + 2 * math.log2(denominator)
-            yield Exact(numerator / denominator * size, 1 + length, Fraction(numerator, denominator), unit)
+            yield Exact(
+                numerator / denominator * size, 1 + length, Fraction(numerator, denominator), unit
+            )
 
 
 @cache

@@ -35,22 +35,24 @@ def symbolize(
     time: float | None = None,
     progress: bool = True,
 ) -> Formula:
-    """Find a formula for a fitted network: a primitive for each edge, all constants fitted together.
+    """Find a formula for a fitted network: a primitive for each edge, with constants that fit.
 
-    Edges that explain noise only are dropped. The edge that is easiest to tell is locked first; after each lock all constants and the remaining
-    splines are refitted to the data. Where several primitives fit, several networks are carried on side
-    by side, and the best at the end is taken: by its error and its complexity together. An edge that
-    no primitive explains stays numeric. At the end redundant constants are removed, and constants that
-    an exact number explains (an integer, a fraction, a multiple of pi, ...) are replaced by it.
+    Edges that explain noise only are dropped. The edge that is easiest to tell is locked first;
+    after each lock all constants and the remaining splines are refitted to the data. Where several
+    primitives fit, several networks are carried on side by side, and the best at the end is taken:
+    by its error and its complexity together. An edge that no primitive explains stays numeric.
+    At the end redundant constants are removed, and constants that an exact number explains (an
+    integer, a fraction, a multiple of pi, ...) are replaced by it.
 
     Args:
-        model: A fitted network, pruned if possible; it is not changed. Edges that are locked stay so.
+        model: A fitted network, pruned if possible; it is not changed. Edges that are locked stay
+            so.
         x: Inputs, (batch, inputs).
         y: Targets, (batch, outputs) or, for one output, (batch,). For a classifier, its outputs.
         names: What the inputs are called in print; x_1, x_2, ... by default.
         library: The primitives to choose from.
-        held_out: The share of the rows on which the error is measured and which nothing is fitted to, or
-            a pair (x, y) of such rows.
+        held_out: The share of the rows on which the error is measured and which nothing is fitted
+            to, or a pair (x, y) of such rows.
         seed: Seed of the rows held out.
         time: A budget in seconds; edges that are not locked by then stay numeric.
         progress: Whether to show a progress bar on standard error.
@@ -69,7 +71,9 @@ def symbolize(
         >>> print(ew.symbolize(result.model, x, y, progress=False).expr)
         x_2**2 + sin(3*x_1)
     """
-    names = tuple(names) if names is not None else tuple(f"x_{i + 1}" for i in range(model.in_features))
+    names = (
+        tuple(names) if names is not None else tuple(f"x_{i + 1}" for i in range(model.in_features))
+    )
     if len(names) != model.in_features:
         raise ConfigError(f"The network has {model.in_features} inputs, got {len(names)} names.")
     x, y = check(model, x, y, Squared())

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 class Basis(nn.Module, ABC):
     r"""One-variable functions :math:`B_b`, a set of the same size for each input of a layer.
 
-    An edge is :math:`\phi(x_i) = \sum_b c_b B_b(x_i)`: linear in its coefficients, whatever the family.
-    What is not linear (knots, centers) belongs to the basis and is shared by the edges that leave
-    one input. Everything else in the library (the Jacobian, transfer between grids, penalties,
-    attribution) is written once, against this class.
+    An edge is :math:`\phi(x_i) = \sum_b c_b B_b(x_i)`: linear in its coefficients, whatever the
+    family. What is not linear (knots, centers) belongs to the basis and is shared by the edges that
+    leave one input. Everything else in the library (the Jacobian, transfer between grids,
+    penalties, attribution) is written once, against this class.
     """
 
     @property

@@ -17,8 +17,8 @@ from edgewise.bases._basis import Basis
 class BSpline(Basis):
     r"""B-splines of one degree on a grid for each input (de Boor 1978).
 
-    `degree` knots stand on each side of the grid at the distance of its cells. Outside the grid every
-    function goes on linearly, so a spline neither explodes nor drops to zero there.
+    `degree` knots stand on each side of the grid at the distance of its cells. Outside the grid
+    every function goes on linearly, so a spline neither explodes nor drops to zero there.
 
     Args:
         in_features: The number of inputs.
@@ -66,8 +66,8 @@ class BSpline(Basis):
             domain = domain.expand(in_features, 2)
         if domain.shape != (in_features, 2):
             raise ShapeError(
-                f"domain must be a pair or have the shape ({in_features}, 2): a row for each input. "
-                f"Got {tuple(domain.shape)}."
+                f"domain must be a pair or have the shape ({in_features}, 2): a row for each "
+                f"input. Got {tuple(domain.shape)}."
             )
         width = domain[:, 1] - domain[:, 0]
         if not domain.is_meta and not bool(((width > 0) & width.isfinite()).all()):
@@ -139,8 +139,8 @@ class BSpline(Basis):
     def transfer_from(self, old: Basis) -> Float[Tensor, "inputs new old"]:
         """Give the matrix that carries coefficients of an old basis to this one.
 
-        This is knot insertion, and exact, where the grid contains all knots of the old one; elsewhere
-        a least-squares projection.
+        This is knot insertion, and exact, where the grid contains all knots of the old one;
+        elsewhere a least-squares projection.
         """
         if isinstance(old, BSpline) and old.degree == self.degree and self._contains(old):
             return _insert_knots(self.knots, old.knots, self.degree)
@@ -185,8 +185,8 @@ def _uniform_knots(domain: Tensor, grid: int, degree: int) -> Float[Tensor, "inp
 def _insert_knots(new: Tensor, old: Tensor, k: int) -> Float[Tensor, "inputs new old"]:
     """Write each new coefficient as a combination of old ones, by blossoming.
 
-    The new coefficient j is the blossom of the polynomial between two neighboring knots in the support
-    of the new function j, at the knots j+1 to j+k (de Boor 1978, ch. XI; Ramshaw 1989).
+    The new coefficient j is the blossom of the polynomial between two neighboring knots in the
+    support of the new function j, at the knots j+1 to j+k (de Boor 1978, ch. XI; Ramshaw 1989).
     """
     size = new.shape[1] - k - 1
     j = torch.arange(size, device=new.device)
