@@ -110,9 +110,11 @@ class Search:
             problem = Problem(start, self.data, self.loss, self.monitor)
             if number == 0:
                 tried.append(problem)
-            self.solver.solve(problem, fresh=True)
-            if problem.best_value < tried[-1].best_value:
-                tried[-1] = problem
+            try:
+                self.solver.solve(problem, fresh=True)
+            finally:  # an interrupt ends a start too
+                if problem.best_value < tried[-1].best_value:
+                    tried[-1] = problem
 
     def _refine(self, problem: Problem) -> None:
         """Make the grids finer while the held-out error falls."""
