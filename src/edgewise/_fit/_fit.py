@@ -74,7 +74,7 @@ def fit(
         >>> result.held_out < 0.05
         True
     """
-    chosen_loss = _named(loss, LOSSES, "loss")
+    chosen_loss = _named(loss, LOSSES, Loss)
     if starts < 1:
         raise ConfigError(f"A fit needs at least one start, got starts={starts}.")
     if time is not None and not time > 0:
@@ -90,7 +90,7 @@ def fit(
 
     parameters = sum(p.numel() for p in model.parameters())
     chosen = (
-        choose(parameters, len(data.x)) if solver == "auto" else _named(solver, SOLVERS, "solver")
+        choose(parameters, len(data.x)) if solver == "auto" else _named(solver, SOLVERS, Solver)
     )
     locked = any(len(layer.locks) for layer, _ in model.parts())
     tried: list[Problem] = []
@@ -171,11 +171,13 @@ def _status(outcome: Outcome, unexplained: float, seconds: float, loss: Loss) ->
     return Status(outcome, message)
 
 
-def _named(choice: Any, known: dict[str, Any], what: str) -> Any:
+def _named(choice: Any, known: dict[str, Any], kind: type[Any]) -> Any:
     """Look a setting up by its name, or take the object that was given."""
-    if not isinstance(choice, str):
+    if isinstance(choice, kind):
         return choice
-    if choice not in known:
+    if not isinstance(choice, str) or choice not in known:
         names = ", ".join(repr(name) for name in known)
-        raise ConfigError(f"There is no {what} {choice!r}. Known are {names}, or an object.")
+        raise ConfigError(
+            f"There is no {kind.__name__.lower()} {choice!r}. Known are {names}, or an object."
+        )
     return known[choice]
