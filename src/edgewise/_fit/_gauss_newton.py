@@ -74,6 +74,21 @@ class ParameterVector:
             start += edges * size + sum(int(lock.free.sum()) for _, lock in layer.locked())
         return matrix
 
+    def lift(self, weights: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
+        """Raise the weights of parameters that the data hardly touch, each layer by its own measure.
+
+        With y in units of 1e12 the first layers weigh 1e24 times as much as the last.
+        """
+        pieces, start = [], 0
+        for layer, _ in self.model.parts():
+            count = int(layer.mask.sum()) * layer.basis.size
+            count += sum(int(lock.free.sum()) for _, lock in layer.locked())
+            piece = weights[start : start + count]
+            largest = float(piece.max()) if count else 0.0
+            pieces.append(piece.clamp_min(1e-10 * largest if largest > 0 else 1.0))
+            start += count
+        return torch.cat(pieces)
+
 
 class NormalEquations(NamedTuple):
     """A loss near the present parameters: value + g·step + step·H·step / 2, means over samples."""

@@ -98,7 +98,7 @@ class LevenbergMarquardt(Solver):
         while len(values) <= steps and value > 0 and damping < 1e12:
             problem.monitor.check_time()
             g, H = equations.g + penalty @ start, equations.H + penalty
-            scale = H.diagonal().clamp_min(1e-10 * float(H.diagonal().max()))
+            scale = vector.lift(H.diagonal())
             L, failed = torch.linalg.cholesky_ex(H + torch.diag(damping * scale))
             if int(failed):
                 damping *= 10
