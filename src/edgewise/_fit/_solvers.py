@@ -79,7 +79,8 @@ class LevenbergMarquardt(Solver):
 
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Take steps until five of them bring nothing more."""
-        rounds, damping = (4, self.damping) if fresh else (1, 1e-3 * self.damping)
+        rounds = min(4, self.steps) if fresh else 1
+        damping = self.damping if fresh else 1e-3 * self.damping
         for _ in range(rounds):
             problem.adapt()
             damping = self.descend(problem, self.steps // rounds, damping)
@@ -150,7 +151,7 @@ class LBFGS(Solver):
 
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Take steps until five of them bring nothing more."""
-        rounds = 4 if fresh else 1
+        rounds = min(4, self.steps) if fresh else 1
         for _ in range(rounds):
             problem.adapt()
             self._descend(problem, self.steps // rounds)
