@@ -8,6 +8,7 @@ TORCH ?= torch==2.13.0
 SHELL := /bin/bash
 BIN := .venv/bin
 export MPLBACKEND := Agg
+export OMP_WAIT_POLICY := PASSIVE # threads that wait do not hold up those that work
 
 .PHONY: help install demo test slow lint types imports docs bench format hooks ci clean
 
@@ -41,7 +42,7 @@ docs: .make/docs ## build the pages into docs/_build; tutorials are executed, wa
 	@echo "Open docs/_build/html/index.html"
 
 bench: .make/install ## run the benchmarks and write their results into docs/benchmarks
-	$(BIN)/python -m benchmarks.scaling
+	for study in scaling recovery moons; do $(BIN)/python -m benchmarks.$$study || exit 1; done
 
 format: .make/install ## bring the code into its format
 	$(BIN)/ruff format .

@@ -1,6 +1,7 @@
 """Kolmogorov–Arnold networks that fit to machine precision and give their formula back."""
 
 from edgewise import bases as bases
+from edgewise import plot as plot
 
 # networks
 from edgewise._network import KAN as KAN

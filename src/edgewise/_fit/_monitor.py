@@ -54,10 +54,9 @@ class Monitor:
         if self._budget is not None and self.seconds > self._budget:
             raise OutOfTime
 
-    def step(self, grid: int, held_out: float, measure: str) -> int:
-        """Count a step, show it, and return its number."""
+    def step(self, grid: int, held_out: float, measure: str) -> None:
+        """Count a step and show it."""
         self.steps += 1
         if self._bar is not None:
             self._bar.update()
             self._bar.set_postfix_str(f"grid {grid}, {measure} {held_out:.3g} held out")
-        return self.steps

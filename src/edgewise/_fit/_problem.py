@@ -69,11 +69,16 @@ class Problem:
         held = self._note_best()
         outputs = self.model.out_features
         held_error = self.loss.error(held, outputs)
-        grid = self.model.grid
-        index = self.monitor.step(grid, held_error, self.loss.measure)
-        train_error = self.loss.error(value, outputs)
+        self.monitor.step(self.model.grid, held_error, self.loss.measure)
         self.history.append(
-            Step(index, grid, self.size, train_error, held_error, self.monitor.seconds)
+            Step(
+                index=len(self.history) + 1,
+                grid=self.model.grid,
+                parameters=self.size,
+                train=self.loss.error(value, outputs),
+                held_out=held_error,
+                seconds=self.monitor.seconds,
+            )
         )
 
     def adapt(self) -> None:

@@ -44,7 +44,7 @@ class Step:
     """One accepted step of a solver.
 
     Attributes:
-        index: Its number.
+        index: Its number, from 1, among the steps that led to the result.
         grid: The number of intervals of the splines at this step.
         parameters: The number of trained parameters.
         train: The error on the rows that are fitted.
