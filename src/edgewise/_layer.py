@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from edgewise._errors import ConfigError, ShapeError
+from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._primitives import Primitive
 from edgewise.bases import Basis
 
@@ -174,6 +174,7 @@ class KANLayer(nn.Module):
 
         Raises:
             ShapeError: If x has another number of columns than the layer has inputs.
+            DataError: If x has another dtype than the coefficients.
         """
         self._check(x)
         coef = self.coef * self.mask.unsqueeze(-1)
@@ -202,6 +203,11 @@ class KANLayer(nn.Module):
             raise ShapeError(
                 f"This layer takes inputs of shape (batch, {self.in_features}), "
                 f"got {tuple(x.shape)}."
+            )
+        if x.dtype != self.coef.dtype:
+            raise DataError(
+                f"This layer computes in {self.coef.dtype}, got inputs in {x.dtype}. "
+                "Convert one of them: x.to(model.dtype), or model.to(x.dtype)."
             )
 
 

@@ -198,6 +198,7 @@ class KAN(nn.Module):
 
         Raises:
             ShapeError: If x is not of shape (batch, inputs).
+            DataError: If x has another dtype than the parameters.
         """
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ShapeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -131,7 +132,7 @@ def _root(name: str, exponent: float, complexity: int) -> Primitive:
     def exact(u: Any) -> Any:
         import sympy
 
-        return u ** sympy.Rational(exponent).limit_denominator(12)
+        return u ** sympy.Rational(Fraction(exponent).limit_denominator(12))
 
     return Primitive(
         name,
