@@ -32,6 +32,6 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
-jupyter_cache = tempfile.mkdtemp()  # no cache among the sources
+nb_execution_cache_path = tempfile.mkdtemp()  # no cache among the sources
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -138,10 +138,9 @@ class KANLayer(nn.Module):
         smooth as on a coarse one.
 
         Args:
-            curvature: The share of the variance that is random bending, 0 to 1. (A spline with
-                coefficients without trend still has some: at degree 3, a third of this share is off
-                    any
-                line.)
+            curvature: The share of the variance that is random bending, 0 to 1. (A spline whose
+                coefficients have no trend still has some itself: at degree 3, a third of this share
+                is off any line.)
             generator: Where the random numbers come from; torch's global one by default.
         """
         if self.coef.is_meta:
