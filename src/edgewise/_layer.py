@@ -88,6 +88,22 @@ class KANLayer(nn.Module):
         self.locks = nn.ModuleDict()
         self.reset_parameters(curvature)
 
+    @classmethod
+    def of(
+        cls,
+        basis: Basis,
+        coef: Float[Tensor, "outputs inputs basis"],
+        mask: Bool[Tensor, "outputs inputs"],
+    ) -> KANLayer:
+        """Put a layer together from what it holds; nothing is drawn at random."""
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        layer.basis = basis
+        layer.coef = nn.Parameter(coef.detach().clone())
+        layer.register_buffer("mask", mask.clone())
+        layer.locks = nn.ModuleDict()
+        return layer
+
     @property
     def in_features(self) -> int:
         """The number of inputs."""

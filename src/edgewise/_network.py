@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from edgewise._errors import ConfigError, ShapeError
+from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._layer import KANLayer
 from edgewise._types import Edge
 from edgewise.bases import BSpline
@@ -254,6 +254,24 @@ def trace(model: KAN, x: Float[Tensor, "batch inputs"]) -> Trace:
         sums.append(edges[-1].sum(-1))
         x = nodes(sums[-1])
     return Trace(inputs, edges, sums, x)
+
+
+def check_sample(model: KAN, x: Tensor, purpose: str) -> None:
+    """Check inputs that are to represent the data: some rows of the right shape, and no NaN."""
+    if x.ndim != 2 or x.shape[1] != model.in_features:
+        raise ShapeError(
+            f"This network takes inputs of shape (batch, {model.in_features}), "
+            f"got {tuple(x.shape)}."
+        )
+    if len(x) < 2:
+        raise DataError(f"{purpose} compares samples: give at least 2 rows, got {len(x)}.")
+    bad = ~torch.isfinite(x)
+    if bool(bad.any()):
+        row, column = bad.nonzero()[0].tolist()
+        raise DataError(
+            f"x has {int(bad.sum())} missing or infinite values; the first is in row {row}, "
+            f"column {column}. Remove or fill these rows."
+        )
 
 
 def _nodes(widths: Sequence[Width]) -> list[Nodes]:

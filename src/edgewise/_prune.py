@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from edgewise._errors import ConfigError, DataError
+from edgewise._errors import ConfigError
 from edgewise._layer import KANLayer, Lock
-from edgewise._network import KAN, Nodes, Trace, trace
+from edgewise._network import KAN, Nodes, Trace, check_sample, trace
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
         The scores.
 
     Raises:
-        DataError: If x has fewer than two rows.
+        ShapeError: If x is not of shape (batch, inputs).
+        DataError: If x has fewer than two rows, or values that are not finite.
 
     Example:
         >>> scores = ew.attribute(model, x)
         >>> scores.nodes[0].shape, scores.edges[0].shape
         (torch.Size([2]), torch.Size([5, 2]))
     """
-    if len(x) < 2:
-        raise DataError(f"Attribution compares samples: give at least 2 rows, got {len(x)}.")
+    check_sample(model, x, "Attribution")
     return _attribute(model, trace(model, x))
 
 
@@ -88,8 +88,8 @@ def prune(
     """Drop the edges and hidden nodes that carry nothing.
 
     What is dropped leaves its mean over the data behind, so that only its variation is lost. A
-    product node of which one factor is dropped becomes a sum node. Inputs are never dropped: the
-    result takes what the model took; an output keeps at least one edge.
+    hidden product of which one factor is dropped becomes a sum node. Inputs are never dropped: the
+    result takes what the model took; an output stays what it is and keeps at least one edge.
 
     Args:
         model: The network; it is not changed.
@@ -102,7 +102,8 @@ def prune(
 
     Raises:
         ConfigError: If a threshold is negative.
-        DataError: If x has fewer than two rows.
+        ShapeError: If x is not of shape (batch, inputs).
+        DataError: If x has fewer than two rows, or values that are not finite.
 
     Example:
         >>> small = ew.prune(model, x, node_threshold=0.3)
@@ -114,8 +115,7 @@ def prune(
             f"Thresholds cannot be negative, got {node_threshold} for nodes and {edge_threshold} "
             "for edges."
         )
-    if len(x) < 2:
-        raise DataError(f"Pruning compares samples: give at least 2 rows, got {len(x)}.")
+    check_sample(model, x, "Pruning")
     record = trace(model, x)
     scores = _attribute(model, record)
     means = [edges.mean(0) for edges in record.edges]  # (sums, inputs) of each layer
@@ -126,8 +126,13 @@ def prune(
     for depth, (layer, nodes) in enumerate(model.parts()):
         left = _fold_means(means[depth], keep[depth], layer.active)
         final = depth == len(keep) - 1
-        alive = keep[depth].new_ones(len(nodes)) if final else keep[depth + 1].any(0)
-        rows, factors, kept_nodes, outputs = _arrange(nodes, alive, keep[depth], left.constants)
+        if final:  # outputs stay what they are, in their order
+            rows, factors = list(range(nodes.in_features)), [1.0] * nodes.in_features
+            kept_nodes, outputs = nodes, list(range(len(nodes)))
+        else:
+            alive = keep[depth + 1].any(0)
+            alive[0] |= not alive.any()  # a layer has a node, though no output hang on it
+            rows, factors, kept_nodes, outputs = _arrange(nodes, alive, keep[depth], left.constants)
         layers.append(_cut(layer, inputs, rows, keep[depth], left.shifts, factors))
         every_nodes.append(kept_nodes)
         inputs = torch.tensor(outputs, device=x.device)
@@ -237,12 +242,11 @@ def _cut(
     factors: list[float],
 ) -> KANLayer:
     """Take the rows and inputs of a layer, with shifts added and factors multiplied."""
-    small = KANLayer(layer.basis.select(inputs), len(rows))
     one, _ = layer.basis.line()
     factor = layer.coef.new_tensor(factors).reshape(-1, 1, 1)
-    coef = layer.coef + shifts.unsqueeze(-1) * one
-    small.coef.copy_(coef[rows][:, inputs] * factor)
-    small.mask.copy_((layer.mask & keep)[rows][:, inputs])
+    coef = (layer.coef + shifts.unsqueeze(-1) * one)[rows][:, inputs] * factor
+    mask = (layer.mask & keep)[rows][:, inputs]
+    small = KANLayer.of(layer.basis.select(inputs), coef, mask)
     position = {int(i): n for n, i in enumerate(inputs)}
     for (o, i), lock in layer.locked():
         if o in rows and i in position and bool(keep[o, i]):

@@ -75,7 +75,7 @@ class ParameterVector:
         return matrix
 
     def lift(self, weights: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
-        """Raise the weights of parameters that the data hardly touch, each layer by its own measure.
+        """Raise the weights of parameters that the data hardly touch, by each layer's own measure.
 
         With y in units of 1e12 the first layers weigh 1e24 times as much as the last.
         """
