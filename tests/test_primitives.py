@@ -25,7 +25,7 @@ def primitive(request: pytest.FixtureRequest) -> ew.Primitive:
 
 
 def points(primitive: ew.Primitive, batch: int = 60) -> Tensor:
-    """Random points of the domain that keep clear of its ends and of zero, where some have kinks."""
+    """Random points of the domain, clear of its ends and of zero, where some have kinks."""
     low, high = max(primitive.domain[0], -4.0), min(primitive.domain[1], 4.0)
     u = low + (high - low) * (0.02 + 0.96 * torch.rand(batch, dtype=FLOAT))
     return u[u.abs() > 0.01]
@@ -64,7 +64,9 @@ def test_plus_adds_and_replaces() -> None:
     assert "sinc" not in ew.PRIMITIVES
 
 
-@pytest.mark.parametrize("ask", [lambda l: l["sine"], lambda l: l.only("x", "sine")])
+@pytest.mark.parametrize(
+    "ask", [lambda known: known["sine"], lambda known: known.only("x", "sine")]
+)
 def test_an_unknown_word(ask: Callable[[ew.Library], Any]) -> None:
     few = ew.PRIMITIVES.only("x", "sin")
     with pytest.raises(ew.ConfigError, match=r"no primitive 'sine'\. Known are: x, sin\. Pass a"):

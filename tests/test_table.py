@@ -20,8 +20,10 @@ ROWS = 40
 def table(path: Path, **columns: list[object]) -> Path:
     """Write columns as text; a short list is repeated."""
     lines = [",".join(columns)]
-    for row in range(ROWS):
-        lines.append(",".join(str(values[row % len(values)]) for values in columns.values()))
+    lines += [
+        ",".join(str(values[row % len(values)]) for values in columns.values())
+        for row in range(ROWS)
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

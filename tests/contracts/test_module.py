@@ -314,8 +314,10 @@ def test_an_ensemble_is_one_vmap(x: Tensor) -> None:
 def test_compile_and_export() -> None:
     # run-time shape checks confuse torch.compile: these tests have a process without them
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
-        + [str(Path(__file__).parent / "compiled.py")],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"),
+            str(Path(__file__).with_name("compiled.py")),
+        ],
         env={**os.environ, "JAXTYPING_DISABLE": "1"},
         capture_output=True,
         text=True,

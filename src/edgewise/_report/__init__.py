@@ -1,4 +1,4 @@
-"""The main job: from a table to a network, its formula, and a page that shows what they are worth."""
+"""The main job: from a table to a network, its formula, and a page that shows their worth."""
 
 from edgewise._report._folder import write as write
 from edgewise._report._page import page as page

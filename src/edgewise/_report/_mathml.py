@@ -14,8 +14,8 @@ _LONG = 4  # terms of a sum, from which on each stands on its own line
 def mathml(expr: Any, symbols: Sequence[Any], names: Sequence[str], target: str) -> str:
     """Write `target = expr`, with names in the place of symbols.
 
-    SymPy does not escape the names of symbols. So it prints symbols of our own making, and names come
-    in afterwards as escaped text.
+    SymPy does not escape the names of symbols. So it prints symbols of our own making, and names
+    come in afterwards as escaped text.
     """
     import sympy
 

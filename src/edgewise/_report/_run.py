@@ -119,12 +119,13 @@ class Run:
             return self.formula_note
         own, network = self.formula_score.rmse, self.scores[0].rmse
         if self.is_explained:
-            return f"A short formula explains the data: its error is {own:.3g}, the network's {network:.3g}."
+            errors = f"its error is {own:.3g}, the network's {network:.3g}"
+            return f"A short formula explains the data: {errors}."
         if self.formula.numeric:
             edges = len(self.model.edges())
             why = (
-                f"{len(self.formula.numeric)} of {edges} edges are like none of the known functions "
-                "and stay numeric, as functions φ below"
+                f"{len(self.formula.numeric)} of {edges} edges are like none of the known "
+                "functions and stay numeric, as functions φ below"
             )
         elif own == float("inf"):
             why = "the one that was found has no value on some of the test rows"
@@ -203,8 +204,8 @@ def run(
         predicted=predicted,
         attribution=tuple(carried.nodes[0].tolist()),
         edge_scores=tuple(
-            (*edge, float(carried.edges[edge.layer][edge.target, edge.source]))
-            for edge in kept.edges()
+            (layer, source, target, float(carried.edges[layer][target, source]))
+            for layer, source, target in kept.edges()
         ),
         seconds=seconds,
         versions=_versions(),
@@ -221,8 +222,8 @@ def _rows(table: Table, settings: Settings, inputs: tuple[str, ...]) -> Rows:
         if bool((values == values[0]).all()):
             raise DataError(
                 f"Column {name!r} of {table.path} is {float(values[0]):.6g} in all "
-                f"{len(values)} rows that are fitted, since it hardly ever differs. Leave it out of "
-                "--inputs, or try another --seed."
+                f"{len(values)} rows that are fitted, since it hardly ever differs. Leave it out "
+                "of --inputs, or try another --seed."
             )
     return Rows(x[fitted], y[fitted], x[choose], y[choose], x[test], y[test])
 
@@ -255,10 +256,8 @@ def _fit(model: KAN, rows: Rows, settings: Settings, seconds: float, progress: b
         raise Interrupted from None
 
 
-def _pruned(
-    fitted: FitResult, rows: Rows, settings: Settings, progress: bool
-) -> tuple[KAN, str]:
-    """Prune and fit again, and keep the smaller network unless the choosing rows speak against it."""
+def _pruned(fitted: FitResult, rows: Rows, settings: Settings, progress: bool) -> tuple[KAN, str]:
+    """Prune and fit again; keep the smaller network unless the choosing rows speak against it."""
     whole = fitted.model
     small = prune(whole, rows.x)
     edges, left = len(whole.edges()), len(small.edges())
@@ -299,8 +298,8 @@ def _formula(
         return None, "The search for a formula was interrupted."
     if len(formula.numeric) == len(model.edges()):
         return None, (
-            f"No short formula explains these data: none of the {len(formula.numeric)} edges is like "
-            "one of the known functions."
+            f"No short formula explains these data: none of the {len(formula.numeric)} edges is "
+            "like one of the known functions."
         )
     return formula, ""
 

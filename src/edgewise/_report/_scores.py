@@ -81,7 +81,7 @@ def rivals(rows: Rows, seed: int) -> list[Score]:
 
 
 def _chosen_boosting(rows: Rows, seed: int) -> tuple[Any, str]:
-    """Gradient boosting with the settings, of a few usual ones, that do best on the choosing rows."""
+    """Gradient boosting with those of a few usual settings that do best on the choosing rows."""
     ensemble = require("sklearn.ensemble", "cli")
     clone = require("sklearn.base", "cli").clone
     candidates = {
