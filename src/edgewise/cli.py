@@ -162,10 +162,9 @@ def _widths(text: str | None) -> tuple[Width, ...] | None:
     """Read "4,(3,2),1" or "[4, [3, 2], 1]"."""
     if text is None:
         return None
-    plain = re.sub(r"\s", "", text)
-    plain = plain.removeprefix("[").removesuffix("]").translate(str.maketrans("[]", "()"))
+    plain = re.sub(r"\s", "", text).translate(str.maketrans("[]", "()"))
     width = r"(?:\d+|\(\d+,\d+\))"
-    if not re.fullmatch(rf"{width}(?:,{width})*", plain):
+    if not re.fullmatch(rf"{width}(?:,{width})*|\({width}(?:,{width})*\)", plain):
         raise ConfigError(
             f'--widths takes the nodes of each layer, as "5,8,1" or "4,(3,2),1". Got {text!r}.'
         )
@@ -249,14 +248,14 @@ def _scores(scores: Sequence[Score], target: str) -> Grid:
     return grid
 
 
-def _edges(edges: Sequence[tuple[int, int, int, float]]) -> Grid:
+def _edges(edges: Sequence[Sequence[float]]) -> Grid:
     ranked = sorted(edges, key=lambda edge: -edge[3])
     more = f" (the strongest {_SHOWN} of {len(edges)})" if len(edges) > _SHOWN else ""
     grid = Grid(title=f"What the edges carry{more}", box=None)
     for name in ("layer", "from", "to", "score"):
         grid.add_column(name, justify="right")
-    for layer, source, to, score in ranked[:_SHOWN]:
-        grid.add_row(str(layer), str(source), str(to), f"{score:.3f}")
+    for *places, score in ranked[:_SHOWN]:
+        grid.add_row(*map(str, places), f"{score:.3f}")
     return grid
 
 

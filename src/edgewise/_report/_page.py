@@ -85,7 +85,7 @@ def _formula(run: Run) -> str:
     if formula.complexity > _WRITABLE:
         return _section(
             "Formula",
-            f"<p>{_text(run.verdict)}</p><p>It is too long for a page: it stands in "
+            "<p>The best that was found is too long for a page: it stands in "
             "<code>formula.tex</code>.</p>",
         )
     written = mathml(formula.expr, formula.symbols, run.inputs, run.settings.target)
@@ -106,7 +106,7 @@ def _formula(run: Run) -> str:
             + _table(("edge", "constant", "value"), constants)
             + "</details>"
         )
-    return _section("Formula", f"<p>{_text(run.verdict)}</p>{drawn}")
+    return _section("Formula", drawn)
 
 
 def _network(run: Run, pictures: Mapping[str, bytes]) -> str:
@@ -226,6 +226,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: #5a5a5a; }
 td, th { padding: .25rem 1.1rem .25rem 0; border-bottom: 1px solid #e6e6e6; vertical-align: top;
   overflow-wrap: anywhere; }
+tbody td:first-child { overflow-wrap: normal; }
 td small { display: block; color: #6f6f6f; }
 figure { margin: 0; } figure.wide { text-align: center; }
 img { max-width: 100%; height: auto; } .wide img { max-height: 46rem; }

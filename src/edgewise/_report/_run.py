@@ -125,7 +125,7 @@ class Run:
             edges = len(self.model.edges())
             why = (
                 f"{len(self.formula.numeric)} of {edges} edges are like none of the known "
-                "functions and stay numeric, as functions φ below"
+                "functions and stay numeric"
             )
         elif own == float("inf"):
             why = "the one that was found has no value on some of the test rows"
@@ -200,7 +200,7 @@ def run(
         pruning=pruning,
         formula=formula,
         formula_note=note,
-        scores=(*scores, *rivals(rows, settings.seed)),
+        scores=(*scores, *_rivals(rows, settings.seed, say)),
         predicted=predicted,
         attribution=tuple(carried.nodes[0].tolist()),
         edge_scores=tuple(
@@ -302,6 +302,14 @@ def _formula(
             "like one of the known functions."
         )
     return formula, ""
+
+
+def _rivals(rows: Rows, seed: int, say: Say) -> list[Score]:
+    try:
+        return rivals(rows, seed)
+    except KeyboardInterrupt:
+        say("  That was interrupted: the report goes without.")
+        return []
 
 
 def _about(model: KAN) -> str:
