@@ -376,9 +376,9 @@ def test_thresholds_are_not_negative(thresholds: dict[str, float], said: str) ->
 @pytest.mark.parametrize("rows", [0, 1])
 def test_samples_are_compared_and_so_there_must_be_two(rows: int) -> None:
     model, x = ew.KAN([2, 1]), uniform(rows, 2)
-    with pytest.raises(ew.DataError, match=f"give at least 2 rows, got {rows}"):
+    with pytest.raises(ew.DataError, match=f"needs at least 2 rows of inputs, got {rows}"):
         ew.attribute(model, x)
-    with pytest.raises(ew.DataError, match=f"give at least 2 rows, got {rows}"):
+    with pytest.raises(ew.DataError, match=f"needs at least 2 rows of inputs, got {rows}"):
         ew.prune(model, x)
 
 

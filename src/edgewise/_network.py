@@ -264,7 +264,7 @@ def check_sample(model: KAN, x: Tensor, purpose: str) -> None:
             f"got {tuple(x.shape)}."
         )
     if len(x) < 2:
-        raise DataError(f"{purpose} compares samples: give at least 2 rows, got {len(x)}.")
+        raise DataError(f"{purpose} needs at least 2 rows of inputs, got {len(x)}.")
     bad = ~torch.isfinite(x)
     if bool(bad.any()):
         row, column = bad.nonzero()[0].tolist()

@@ -1,0 +1,155 @@
+"""Where everything in the picture of a network goes, in inches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from edgewise._network import KAN, Nodes
+from edgewise._types import Edge
+from edgewise.plot._style import Point
+
+WIDE = 40  # a layer of more edges leaves faint ones out, one of more nodes those without edges
+_WIDTH = 15.0  # inches: the width of a wide network
+_PLOT, _SMALL = 0.58, 0.28  # inches: the side of a plot, with much room and with little
+_PRODUCT = 0.36  # inches from the factors of a product up to it
+
+
+class Frame(NamedTuple):
+    """Where the plot of an edge is: its lower left corner and its side."""
+
+    x: float
+    y: float
+    side: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything is, in inches; the inputs are at y = 0.
+
+    Attributes:
+        nodes: The nodes that are drawn, as (layer, number).
+        factors: The two sums of each product node.
+        frames: The plots of the edges.
+        wires: The line of each edge, from its node to its plot and on to the sum that it enters.
+        live: The nodes that edges enter and leave; the others carry nothing.
+    """
+
+    nodes: dict[tuple[int, int], Point]
+    factors: dict[tuple[int, int], tuple[Point, Point]]
+    frames: dict[Edge, Frame]
+    wires: dict[Edge, list[Point]]
+    live: set[tuple[int, int]]
+
+
+def arrange(model: KAN, shown: list[dict[Edge, float]]) -> Layout:
+    """Find a place for every node and plot."""
+    parts = model.parts()
+    counts = [model.in_features, *(len(after) for _, after in parts)]
+    last = len(parts)
+    left = {(e.layer, e.source) for row in shown for e in row}
+    entered = {(e.layer + 1, parts[e.layer][1].of_sum(e.target)) for row in shown for e in row}
+    live = (entered | {(0, i) for i in range(counts[0])}) & (
+        left | {(last, i) for i in range(counts[-1])}
+    )
+    named = {(0, i) for i in range(counts[0]) if counts[0] <= WIDE}
+    named |= {(last, i) for i in range(counts[-1])}
+    present = [
+        [i for i in range(n) if (depth, i) in left | entered | named]
+        for depth, n in enumerate(counts)
+    ]
+    width = _width(max(map(len, shown)), max(map(len, present)))
+    across = {
+        (depth, i): width * (k + 0.5) / len(row)
+        for depth, row in enumerate(present)
+        for k, i in enumerate(row)
+    }
+    layout = Layout({(0, i): (across[0, i], 0.0) for i in present[0]}, {}, {}, {}, live)
+    y = 0.0
+    for depth, (_, after) in enumerate(parts):
+        targets = {e: across[depth + 1, after.of_sum(e.target)] for e in shown[depth]}
+        # the lines of two edges cross once if their ends are in opposite order, and else not at all
+        order = sorted(targets, key=lambda e: (across[e.layer, e.source], targets[e], e.target))
+        y = _place_plots(layout, order, [across[depth, e.source] for e in order], width, y)
+        y += _gap([layout.wires[e][-1][0] - targets[e] for e in order])
+        columns = {i: across[depth + 1, i] for i in present[depth + 1]}
+        sums = _place_nodes(layout, depth + 1, after, columns, y)
+        for e in order:
+            layout.wires[e].append(sums[e.target])
+        y += _PRODUCT if after.products else 0.0
+    return layout
+
+
+def _width(edges: int, nodes: int) -> float:
+    """The width of a picture with so many edges and nodes in its widest rows."""
+    return min(_WIDTH, max(1.4, 0.68 * min(edges, 12) + 0.25 * max(0, edges - 12), 0.5 * nodes))
+
+
+def _gap(runs: list[float]) -> float:
+    """The height that lines need which run that far to the side."""
+    return min(1.0, 0.34 + 0.13 * max(map(abs, runs), default=0.0))
+
+
+def _place_plots(
+    layout: Layout, order: list[Edge], sources: list[float], width: float, y: float
+) -> float:
+    """Put the plots of a layer above their sources at even distances, and tell where they end.
+
+    Where plots in one row would be tiny, each place holds a stair of several, one above the other.
+    Of the lines that pass a step of the stair, those of the plots below are on its left and those
+    of the plots above on its right, so that they do not cross.
+    """
+    if not order:
+        return y
+    steps = next((n for n in range(1, 5) if _side(len(order), n, width)[0] >= _SMALL), 5)
+    side, pitch, apart = _side(len(order), steps, width)
+    places = math.ceil(len(order) / steps)
+    stairs = [k * places // len(order) for k in range(len(order))]
+    bottom = y + _gap([pitch * (p + 0.5) - at for p, at in zip(stairs, sources, strict=True)])
+    tallest = math.ceil(len(order) / places)
+    ends = [(bottom + (side + 0.1) * q, bottom + (side + 0.1) * q + side) for q in range(tallest)]
+    for k, e in enumerate(order):
+        height, step = stairs.count(stairs[k]), k - stairs.index(stairs[k])
+        x = pitch * (stairs[k] + 0.5) - side / 2 + apart * (step - (height - 1) / 2)
+        layout.frames[e] = Frame(x, ends[step][0], side)
+        layout.wires[e] = [
+            layout.nodes[e.layer, e.source],
+            *((x + side, end) for step_below in ends[:step] for end in step_below),
+            (x + side / 2, ends[step][0]),
+            (math.nan, math.nan),
+            (x + side / 2, ends[step][1]),
+            *((x, end) for step_above in ends[step + 1 :] for end in step_above),
+        ]
+    return ends[-1][1]
+
+
+def _side(count: int, steps: int, width: float) -> tuple[float, float, float]:
+    """The side of plots in stairs, how far stairs are apart, and how far the lines between them."""
+    pitch = width / math.ceil(count / steps)
+    apart = 0.13 * pitch if steps == 1 else 0.047
+    return min(_PLOT, pitch - steps * apart), pitch, apart
+
+
+def _place_nodes(
+    layout: Layout, depth: int, nodes: Nodes, across: dict[int, float], y: float
+) -> dict[int, Point]:
+    """Put nodes in a row, product nodes above their factors, and tell where each sum is."""
+    top = y + (_PRODUCT if nodes.products else 0.0)
+    sums = {}
+    for i, x in across.items():
+        layout.nodes[depth, i] = x, top
+        if i < nodes.sums:
+            sums[i] = x, top
+        else:
+            first, spread = 2 * i - nodes.sums, min(0.22, 0.26 * least_gap(across.values()))
+            sums[first], sums[first + 1] = (x - spread, y), (x + spread, y)
+            layout.factors[depth, i] = sums[first], sums[first + 1]
+    return sums
+
+
+def least_gap(across: Iterable[float]) -> float:
+    """The least distance between neighbors."""
+    return min((b - a for a, b in pairwise(sorted(across))), default=math.inf)
