@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -32,7 +33,13 @@ class Monitor:
         if self._progress:
             from tqdm import tqdm
 
-            self._bar = tqdm(desc=self._task, unit=" steps", leave=False, dynamic_ncols=True)
+            self._bar = tqdm(
+                desc=self._task,
+                unit=" steps",
+                leave=False,
+                dynamic_ncols=True,
+                mininterval=0.1 if sys.stderr.isatty() else 1.0,  # logs keep every state
+            )
         return self
 
     def __exit__(
@@ -42,6 +49,7 @@ class Monitor:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
+            self._bar.refresh()
             self._bar.close()
 
     @property
@@ -58,5 +66,6 @@ class Monitor:
         """Count a step and show it."""
         self.steps += 1
         if self._bar is not None:
+            words = f"grid {grid}, {measure} {held_out:.3g} held out"
+            self._bar.set_postfix_str(words, refresh=False)
             self._bar.update()
-            self._bar.set_postfix_str(f"grid {grid}, {measure} {held_out:.3g} held out")
