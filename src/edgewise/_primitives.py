@@ -55,6 +55,11 @@ class Primitive:
     reach: Interval = (0.1, 6.0)
     offsets: tuple[float, ...] = (-2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 2.0)
 
+    @property
+    def constants(self) -> int:
+        """How many of a, b, c, d are not redundant."""
+        return {"linear": 2, "power": 3, "exp": 3, "log": 3}.get(self.gauge, 4)
+
     def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate the function and its derivative at each element of u."""
         with torch.enable_grad():

@@ -40,9 +40,9 @@ def fit(
 
     A network that does not explain the data yet is fitted from several random starts on its coarse
     grid, with few hidden nodes first (nodes that are not needed stay switched off: `prune` removes
-    them). Then the grids are refined while the held-out error falls. A network that explains the
-    data already is fitted further from where it stands. Ctrl-C ends the fit and returns the best so
-    far.
+    them). Then the grids are refined while the held-out error falls. A network that explains 90 %
+    of the data already is fitted further from where it stands. Ctrl-C ends the fit and returns the
+    best so far.
 
     Args:
         model: The network; it is not changed. Locked edges stay locked, their constants are fitted.

@@ -57,6 +57,10 @@ class Monitor:
         """The time since the fit began."""
         return time.perf_counter() - self._begin
 
+    def stop(self) -> None:
+        """Let the time be over now."""
+        self._budget = 0.0
+
     def check_time(self) -> None:
         """Raise `OutOfTime` when the budget is used up."""
         if self._budget is not None and self.seconds > self._budget:

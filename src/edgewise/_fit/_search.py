@@ -24,6 +24,9 @@ from edgewise._network import KAN
 
 _EXACT = 1e-6
 """A held-out error, as a share of the spread of y, below which no larger network is tried."""
+_TRAINED, _PROMISING = 0.1, 0.5
+"""Shares of the spread of y. A network that leaves less than the first has been trained before; one
+that leaves less than the second may have been, or is a random start by good luck."""
 _ROUNDING = 1e-15
 """A held-out error, as a share of the spread of y, below which no finer grid is tried."""
 _FAILURES = 2
@@ -56,11 +59,14 @@ class Search:
 
     def run(self, model: KAN, tried: list[Problem]) -> None:
         """Fit networks from small to large; `tried` grows, so that an interrupt loses nothing."""
-        if self._is_trained(model):
-            tried.append(Problem(model, self.data, self.loss, self.monitor))
-            self.solver.solve(tried[-1], fresh=False)
-            self._refine(tried[-1])
-            return
+        given = Problem(model, self.data, self.loss, self.monitor)
+        left = given.best_value / given.null_value()
+        if left < _PROMISING:
+            tried.append(given)
+            self.solver.solve(given, fresh=False)
+            self._refine(given)
+            if left < _TRAINED or self._is_below(given, _EXACT):
+                return
         for network in self._sizes(model):
             self._start(network, tried)
             self._refine(tried[-1])
@@ -70,16 +76,11 @@ class Search:
     def pick(self, tried: list[Problem]) -> Problem:
         """Take the best; among networks that the held-out rows cannot tell apart, the smallest."""
         best = min(tried, key=lambda problem: problem.best_value)
-        for problem in tried:  # from small to large
+        for problem in sorted(tried, key=lambda problem: sum(active_nodes(problem.best))):
             excess = problem.held_out_samples() - best.held_out_samples()
             if float(excess.mean()) <= 2 * float(excess.std()) / len(excess) ** 0.5:
                 return problem
         return best
-
-    def _is_trained(self, model: KAN) -> bool:
-        """Whether a model explains half of what there is to explain already."""
-        problem = Problem(model, self.data, self.loss, self.monitor)
-        return problem.best_value < 0.5 * problem.null_value()
 
     def _is_below(self, problem: Problem, share: float) -> bool:
         """Whether the held-out error is below this share of the spread of y."""

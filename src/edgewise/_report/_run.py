@@ -122,11 +122,10 @@ class Run:
             errors = f"its error is {own:.3g}, the network's {network:.3g}"
             return f"A short formula explains the data: {errors}."
         if self.formula.numeric:
-            edges = len(self.model.edges())
-            why = (
-                f"{len(self.formula.numeric)} of {edges} edges are like none of the known "
-                "functions and stay numeric"
-            )
+            count = f"{len(self.formula.numeric)} of {len(self.model.edges())} edges"
+            if not self.formula.finished:
+                return f"No short formula was found before the search ended: {count} stay numeric."
+            why = f"{count} are like none of the known functions and stay numeric"
         elif own == float("inf"):
             why = "the one that was found has no value on some of the test rows"
         elif own > _AS_GOOD * network:
@@ -296,7 +295,7 @@ def _formula(
         return None, f"No formula was looked for. {error}"
     except KeyboardInterrupt:
         return None, "The search for a formula was interrupted."
-    if len(formula.numeric) == len(model.edges()):
+    if formula.finished and len(formula.numeric) == len(model.edges()):
         return None, (
             f"No short formula explains these data: none of the {len(formula.numeric)} edges is "
             "like one of the known functions."

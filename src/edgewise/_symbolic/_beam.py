@@ -36,6 +36,8 @@ def search(model: KAN, evidence: Evidence, library: Library) -> KAN:
             states = _distinct(following)[:_WIDTH]
     except OutOfTime:
         pass  # the remaining edges stay numeric
+    except KeyboardInterrupt:
+        evidence.monitor.stop()
     return min(states, key=lambda state: state.cost).model
 
 

@@ -15,7 +15,7 @@ from edgewise._network import KAN
 from edgewise._types import Edge
 
 _NATS = 3.0
-"""What one unit of complexity has to be worth in log-likelihood."""
+"""What a unit of complexity or a constant has to be worth in log-likelihood."""
 _ROUNDING = 1e-28
 """The mean square, as a share of that of y, that is no more than rounding."""
 
@@ -86,7 +86,8 @@ class Evidence:
         """Weigh error and complexity of a network together, in nats; less is better."""
         complexity = 0
         for layer, _ in model.parts():
-            complexity += sum(lock.primitive.complexity + 1 for _, lock in layer.locked())
+            for _, lock in layer.locked():
+                complexity += lock.primitive.complexity + lock.primitive.constants
             complexity += int(layer.mask.sum()) * layer.basis.size
         return self.misfit(loss) + _NATS * complexity
 

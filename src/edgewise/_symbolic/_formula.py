@@ -56,7 +56,8 @@ class Formula:
         network_rmse: The same error of the network that was read.
         spread: The standard deviation of y, to compare with.
         constants: The numbers that were fitted or made exact.
-        numeric: The edges that no primitive explains.
+        numeric: The edges that no primitive explains, or that the search did not come to.
+        finished: Whether the search went to its end: not if it was interrupted or out of time.
         names: What the inputs are called in print.
         model: The network with its edges locked, which the formula was read from.
     """
@@ -67,6 +68,7 @@ class Formula:
     spread: float
     constants: tuple[Constant, ...] = field(repr=False)
     numeric: tuple[Edge, ...]
+    finished: bool
     names: tuple[str, ...]
     model: KAN = field(repr=False)
 
@@ -148,13 +150,14 @@ class Formula:
         lines[-1] += f"   rmse {self.rmse:.2g}"
         if self.numeric:
             edges = ", ".join(str(edge) for edge in self.numeric)
-            lines.append(f"No primitive explains {edges}: there the formula stays numeric.")
+            why = "No primitive explains" if self.finished else "The search ended before"
+            lines.append(f"{why} {edges}: there the formula stays numeric.")
         return "\n".join(lines)
 
 
 def evaluate(exprs: tuple[Any, ...], model: KAN, x: Any) -> Any:
-    """Evaluate expressions, or the network that they stand for where some of it is numeric."""
-    if numeric_edges(model):
+    """Evaluate expressions; or the network, where they have functions that only it can compute."""
+    if numeric_edges(model) or not _are_known(exprs):
         with torch.no_grad():
             if isinstance(x, Tensor):
                 return model(x.to(model.dtype)).to(x.dtype)
@@ -163,36 +166,66 @@ def evaluate(exprs: tuple[Any, ...], model: KAN, x: Any) -> Any:
 
     modules = _TORCH if isinstance(x, Tensor) else _NUMPY
     columns = [x[:, i] for i in range(x.shape[1])]
-    outputs = [
-        sympy.lambdify(input_symbols(len(columns)), expr, modules=modules)(*columns)
-        + 0 * columns[0]
-        for expr in exprs
-    ]
+    with np.errstate(all="ignore"):  # where a formula has no value, it is NaN
+        outputs = [
+            sympy.lambdify(input_symbols(len(columns)), expr, modules=modules)(*columns)
+            + 0 * columns[0]
+            for expr in exprs
+        ]
     return torch.stack(outputs, -1) if isinstance(x, Tensor) else np.stack(outputs, -1)
+
+
+def _are_known(exprs: tuple[Any, ...]) -> bool:
+    """Whether NumPy and torch have all functions: those of a user's primitives they may not."""
+    import sympy
+
+    functions = {f.func.__name__ for expr in exprs for f in expr.atoms(sympy.Function)}
+    return functions <= set(_SYMPY)
+
+
+_KNOWN = {
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asin",
+    "acos",
+    "atan",
+    "atanh",
+    "exp",
+    "log",
+    "erf",
+    "Abs",
+    "sign",
+}
 
 
 def _numpy_erf(u: Any) -> Any:
     return torch.erf(torch.as_tensor(u)).numpy()
 
 
-_NUMPY = [{"erf": _numpy_erf}, "numpy"]
-_TORCH = [
+def _either(name: str) -> Any:
+    """A function of tensors, and of the numbers that stand in a formula."""
+
+    def call(u: Any) -> Any:
+        return getattr(torch, name)(u) if isinstance(u, Tensor) else getattr(np, name)(u)
+
+    return call
+
+
+_NUMPY: list[Any] = [{"erf": _numpy_erf}, "numpy"]
+_TORCH: list[Any] = [
     {
-        name: getattr(torch, call)
-        for name, call in {
-            **{
-                n: n
-                for n in ("sin", "cos", "tan", "tanh", "sinh", "cosh", "exp", "log", "sqrt", "erf")
-            },
-            "asin": "asin",
-            "acos": "acos",
-            "atan": "atan",
-            "atanh": "atanh",
-            "Abs": "abs",
-            "sign": "sign",
-        }.items()
-    },
-    "math",
+        name: _either(name)
+        for name in (
+            *("sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan"),
+            *("arctanh", "exp", "log", "sqrt", "abs", "sign"),
+        )
+    }
+    | {"erf": torch.erf},
+    "numpy",
 ]
 
 

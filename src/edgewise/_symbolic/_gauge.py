@@ -8,6 +8,7 @@ moved to one place each, and those that became 0 or 1 on the way are no longer t
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -21,8 +22,9 @@ A, B, C, D = range(4)
 
 
 @torch.no_grad()
-def fix_gauge(model: KAN) -> None:
-    """Bring the constants of locked edges into their canonical form, in place."""
+def fix_gauge(model: KAN) -> KAN:
+    """Copy a network, with the constants of locked edges in their canonical form."""
+    model = copy.deepcopy(model)
     parts = model.parts()
     for layer, _ in parts:
         for _, lock in layer.locked():
@@ -40,10 +42,11 @@ def fix_gauge(model: KAN) -> None:
         if len(sums) == 2:  # a product: the scale of its first factor belongs to the second
             scale = _normalize(layer, sums[0])
             _scale_sum(layer, sums[1], scale)
+    return model
 
 
 def fix_primitive(lock: Lock) -> None:
-    """Move redundant constants of one lock to `c` and `d`."""
+    """Move redundant constants of one lock to `c` and `d`, in place."""
     a, b, c, d = lock.constants.tolist()
     primitive = lock.primitive
     if a == 0:

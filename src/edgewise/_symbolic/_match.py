@@ -192,7 +192,12 @@ def _starts(primitive: Primitive, t: Tensor) -> Tensor:
     if primitive.gauge not in ("odd", "even", "sine", "cosine", "linear"):
         reach = torch.cat([reach, -reach])
     offset = t.new_tensor(primitive.offsets)
-    return torch.cartesian_prod(reach, offset).reshape(-1, 2)
+    starts = torch.cartesian_prod(reach, offset).reshape(-1, 2)
+    if primitive.gauge == "none":  # nothing is known of it: it may begin or end at zero
+        starts = torch.cat(
+            [starts, torch.stack([reach, reach], 1), torch.stack([reach, -reach], 1)]
+        )
+    return starts
 
 
 def _polish(

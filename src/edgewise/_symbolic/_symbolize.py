@@ -14,10 +14,11 @@ from edgewise._network import KAN
 from edgewise._primitives import PRIMITIVES, Library
 from edgewise._symbolic._beam import search
 from edgewise._symbolic._eliminate import eliminate
-from edgewise._symbolic._evidence import Evidence, Place, numeric_edges
+from edgewise._symbolic._evidence import Evidence, Place, locks, numeric_edges
 from edgewise._symbolic._exact import make_exact
 from edgewise._symbolic._formula import Constant, Formula, evaluate, write
 from edgewise._symbolic._gauge import fix_gauge
+from edgewise._symbolic._plainer import make_plainer
 from edgewise._symbolic._snap import Exact
 
 _STEPS = 200
@@ -42,7 +43,8 @@ def symbolize(
     primitives fit, several networks are carried on side by side, and the best at the end is taken:
     by its error and its complexity together. An edge that no primitive explains stays numeric.
     At the end redundant constants are removed, and constants that an exact number explains (an
-    integer, a fraction, a multiple of pi, ...) are replaced by it.
+    integer, a fraction, a multiple of pi, ...) are replaced by it. Ctrl-C ends the search and
+    returns what was found by then, with the remaining edges numeric.
 
     Args:
         model: A fitted network, pruned if possible; it is not changed. Edges that are locked stay
@@ -84,18 +86,24 @@ def symbolize(
         exact: dict[Place, Exact] = {}
         try:
             read = search(eliminate(read, evidence), evidence, library)
-            fix_gauge(read)
-            read = eliminate(read, evidence)
+            if not locks(model):  # words that the user has chosen stay
+                read = make_plainer(read, evidence, library)
+            read = eliminate(fix_gauge(read), evidence)
             read, _ = evidence.refit(read, _STEPS)
-            fix_gauge(read)
+            read = fix_gauge(read)
             read, exact = make_exact(read, evidence)
-        except OutOfTime:
-            pass  # the constants stay as they are
-    return _formula(read, exact, names, evidence)
+            finished = True
+        except (OutOfTime, KeyboardInterrupt):
+            finished = False  # edges and constants stay as they are
+    return _formula(read, exact, names, evidence, finished)
 
 
 def _formula(
-    model: KAN, exact: dict[Place, Exact], names: tuple[str, ...], evidence: Evidence
+    model: KAN,
+    exact: dict[Place, Exact],
+    names: tuple[str, ...],
+    evidence: Evidence,
+    finished: bool,
 ) -> Formula:
     """Write the result down and measure it on the rows held out."""
     constants = [
@@ -118,6 +126,7 @@ def _formula(
         spread=float((held - held.mean(0)).square().mean().sqrt()),
         constants=tuple(constants),
         numeric=numeric_edges(model),
+        finished=finished,
         names=names,
         model=model.requires_grad_(False),
     )

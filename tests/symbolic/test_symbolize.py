@@ -1,0 +1,231 @@
+"""From a fitted network to its law."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from scipy.optimize import curve_fit
+from torch import Tensor
+
+import edgewise as ew
+from edgewise._fit import OutOfTime
+from edgewise._symbolic import _beam, _symbolize
+
+x_1, x_2, x_3 = sympy.symbols("x_1 x_2 x_3", real=True)
+
+
+def sample(inputs: int, rows: int = 400, low: float = -1.0, high: float = 1.0) -> Tensor:
+    generator = torch.Generator().manual_seed(7)
+    share = torch.rand(rows, inputs, dtype=torch.float64, generator=generator)
+    return low + (high - low) * share
+
+
+def found(widths: list[Any], x: Tensor, y: Tensor, **settings: Any) -> ew.Formula:
+    model = ew.fit(ew.KAN(widths), x, y, seed=0, progress=False).model
+    return ew.symbolize(ew.prune(model, x), x, y, progress=False, **settings)
+
+
+@pytest.mark.parametrize(
+    ("widths", "law", "domain"),
+    [
+        ([2, 1], sympy.sin(sympy.pi * x_1) + x_2**2 / 2, (-1, 1)),
+        ([2, 1], 3 * sympy.exp(-2 * x_1) - sympy.sqrt(x_2), (0.1, 2)),
+        ([2, 1, 1], sympy.sqrt(x_1**2 + x_2**2), (0.5, 2)),
+        ([2, 1, 1], x_1 * x_2, (0.5, 2)),
+        ([2, (0, 1)], x_1 * x_2, (-1, 1)),
+        ([3, 1, 1], 1 / (1 + x_1 + x_2 * 2 + x_3), (0, 1)),
+        ([1, 1], sympy.tanh(3 * x_1) / 4 + 1, (-1, 1)),
+    ],
+)
+def test_laws_come_out_exactly(widths: list[Any], law: Any, domain: tuple[float, float]) -> None:
+    symbols = (x_1, x_2, x_3)[: widths[0]]
+    x = sample(widths[0], 600, *domain)
+    y = torch.as_tensor(sympy.lambdify(symbols, law)(*x.numpy().T)).unsqueeze(-1)
+    formula = found(widths, x, y)
+    difference = sympy.simplify(sympy.expand_log(formula.expr - law, force=True))
+    assert difference == 0, formula.expr
+    assert formula.rmse < 1e-12
+    assert formula.finished
+
+
+def test_constants_are_right_to_their_standard_errors() -> None:
+    x = sample(1, 500, 0, 3)
+    noise = 0.02 * torch.randn(x.shape, dtype=x.dtype)
+    y = 1.37 * torch.exp(-0.81 * x) + 0.29 + noise
+    formula = found([1, 1], x, y, library=ew.PRIMITIVES.only("x", "exp", "x^2"))
+    values = {c.name: c for c in formula.constants if c.exact is None}
+
+    fitted = ew.symbolize(formula.model, x, y, progress=False)  # the same rows are held out
+    order = torch.randperm(500, generator=torch.Generator().manual_seed(0))[100:]
+    best, covariance = curve_fit(
+        lambda t, c, a, d: c * np.exp(a * t) + d,
+        x[order, 0].numpy(),
+        y[order, 0].numpy(),
+        p0=(1, -1, 0),
+    )
+    for name, value, error in zip("cad", best, np.sqrt(np.diag(covariance)), strict=True):
+        assert values[name].value == pytest.approx(value, abs=1e-5)
+        assert values[name].error == pytest.approx(error, rel=1e-3)
+    assert {c.name for c in fitted.constants if c.exact is None} == set("cad")
+
+
+def test_an_input_that_is_noise_is_dropped() -> None:
+    x = sample(3)
+    y = torch.sin(3 * x[:, :1]) + x[:, 1:2] ** 2 + 0.1 * torch.randn(400, 1, dtype=torch.float64)
+    model = ew.fit(ew.KAN([3, 1]), x, y, seed=0, progress=False).model
+    formula = ew.symbolize(model, x, y, progress=False)
+    assert formula.expr.free_symbols == {x_1, x_2}
+
+
+def test_noise_makes_no_wild_formula() -> None:
+    x = sample(2)
+    y = x[:, :1] + 2 * x[:, 1:] + 0.3 * torch.randn(400, 1, dtype=torch.float64)
+    formula = found([2, 5, 1], x, y)
+    assert sympy.Poly(formula.expr, x_1, x_2).total_degree() == 1
+    assert formula.rmse == pytest.approx(0.3, rel=0.3)
+
+
+def test_the_same_seed_gives_the_same_formula_and_the_network_stays() -> None:
+    x = sample(2, 150)
+    y = torch.exp(x[:, :1] - x[:, 1:] ** 2)
+    model = ew.fit(ew.KAN([2, 1, 1]), x, y, seed=0, refine=12, progress=False).model
+    before = copy.deepcopy(model.state_dict())
+    first = ew.symbolize(model, x, y, seed=3, progress=False)
+    second = ew.symbolize(model, x, y, seed=3, progress=False)
+    assert first.exprs == second.exprs
+    assert first.constants == second.constants
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_locked_edges_stay_locked() -> None:
+    x = sample(2)
+    y = torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2
+    model = ew.fit(ew.KAN([2, 1]), x, y, seed=0, progress=False).model
+    locked = ew.lock(model, (0, 0, 0), "cos", x)  # a cosine with a phase, as the user wants it
+    formula = ew.symbolize(locked, x, y, progress=False)
+    words = {
+        lock.primitive.name for layer, _ in formula.model.parts() for _, lock in layer.locked()
+    }
+    assert words == {"cos", "x^2"}
+
+
+def test_a_word_of_ones_own_can_be_found() -> None:
+    x = sample(1, low=0)
+    y = torch.special.bessel_j0(12 * x)
+    bessel = ew.Primitive("J0", _J0.apply, lambda u: sympy.besselj(0, u))
+    formula = found([1, 1], x, y, library=ew.PRIMITIVES.plus(bessel))
+    assert formula.expr == sympy.besselj(0, 12 * x_1)
+
+
+class _J0(torch.autograd.Function):
+    """torch has no derivative of its Bessel function."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor) -> Tensor:
+        ctx.save_for_backward(u)
+        return torch.special.bessel_j0(u)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (u,) = ctx.saved_tensors
+        return -gradients[0] * torch.special.bessel_j1(u)
+
+
+def test_outputs_of_a_classifier_can_be_read() -> None:
+    x = sample(2)
+    labels = (x[:, 0] + x[:, 1] > 0).long()
+    model = ew.fit(ew.KAN([2, 2]), x, labels, loss="cross-entropy", seed=0, progress=False).model
+    with torch.no_grad():
+        formula = ew.symbolize(model, x, model(x), progress=False)
+    agree = (formula(x).argmax(1) == labels).double().mean()
+    assert float(agree) > 0.97
+    assert len(formula.exprs) == 2
+
+
+# an end before the end
+
+
+@pytest.fixture
+def additive() -> tuple[ew.KAN, Tensor, Tensor]:
+    x = sample(3)
+    y = torch.sin(3 * x[:, :1]) + x[:, 1:2] ** 2 + torch.exp(x[:, 2:])
+    return ew.fit(ew.KAN([3, 1]), x, y, seed=0, progress=False).model, x, y
+
+
+def test_without_time_all_stays_numeric(additive: tuple[ew.KAN, Tensor, Tensor]) -> None:
+    formula = ew.symbolize(*additive, time=1e-9, progress=False)
+    assert not formula.finished
+    assert len(formula.numeric) == 3
+    assert "The search ended before edge 0:0->0" in str(formula)
+    assert formula.rmse == pytest.approx(formula.network_rmse)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OutOfTime])
+@pytest.mark.parametrize("after", [1, 4])
+def test_an_interrupt_returns_what_there_is(
+    additive: tuple[ew.KAN, Tensor, Tensor],
+    error: type[BaseException],
+    after: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = itertools.count(1)
+    original = _beam._extend
+
+    def extend(*arguments: Any) -> Any:
+        if next(calls) > after:
+            raise error
+        return original(*arguments)
+
+    monkeypatch.setattr(_beam, "_extend", extend)
+    formula = ew.symbolize(*additive, progress=False)
+    x = additive[1]
+    torch.testing.assert_close(formula(x), additive[2], rtol=0, atol=1e-3)
+    if after == 1:
+        assert not formula.finished or error is OutOfTime
+        assert formula.numeric
+
+
+def test_an_interrupt_before_constants_are_exact(
+    additive: tuple[ew.KAN, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_symbolize, "make_exact", interrupted)
+    formula = ew.symbolize(*additive, progress=False)
+    assert not formula.finished
+    assert formula.numeric == ()
+    assert all(constant.exact is None for constant in formula.constants)
+    torch.testing.assert_close(formula(additive[1]), additive[2], rtol=0, atol=1e-9)
+
+
+# messages
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"names": ["a"]}, ew.ConfigError, "has 2 inputs, got 1 names"),
+        ({"x": torch.zeros(20, 3)}, ew.ShapeError, r"x must have the shape \(batch, 2\)"),
+        ({"y": torch.zeros(20, 2)}, ew.ShapeError, r"y must have the shape \(20, 1\)"),
+        ({"y": torch.zeros(7, 1)}, ew.ShapeError, "they must be the same rows"),
+        ({"y": torch.full((20, 1), torch.nan)}, ew.DataError, "20 missing or infinite values"),
+        ({"y": torch.ones(20, 1)}, ew.DataError, "Column 0 of y is constant"),
+        ({"held_out": 1.5}, ew.ConfigError, "held_out is a share of the rows between 0 and 1"),
+        ({}, ew.DataError, "The network does not explain these data.*Fit it first"),
+    ],
+)
+def test_what_cannot_be_read_is_said(
+    arguments: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    x = sample(2, 20)
+    given = {"x": x, "y": 100 + torch.randn(20, 1, dtype=torch.float64), "progress": False}
+    with pytest.raises(kind, match=message):
+        ew.symbolize(ew.KAN([2, 1]), **given | arguments)
