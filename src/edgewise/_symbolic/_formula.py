@@ -183,23 +183,10 @@ def _are_known(exprs: tuple[Any, ...]) -> bool:
     return functions <= set(_SYMPY)
 
 
-_KNOWN = {
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "asin",
-    "acos",
-    "atan",
-    "atanh",
-    "exp",
-    "log",
-    "erf",
-    "Abs",
-    "sign",
-}
+_SYMPY = (
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "atanh"),
+    *("exp", "log", "erf", "Abs", "sign"),
+)
 
 
 def _numpy_erf(u: Any) -> Any:
