@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_what_there_is(seconds: float, tmp_path: Path) -> None:
     out, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert "Written to" in out
-    assert "nterrupted" in out + errors
+    assert "nterrupted" in out + errors or "before the search ended" in out
     assert ew.load(tmp_path / "model.safetensors").in_features == 5
     assert "</html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 

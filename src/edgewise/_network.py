@@ -265,11 +265,16 @@ def check_sample(model: KAN, x: Tensor, purpose: str) -> None:
         )
     if len(x) < 2:
         raise DataError(f"{purpose} needs at least 2 rows of inputs, got {len(x)}.")
-    bad = ~torch.isfinite(x)
+    check_finite("x", x)
+
+
+def check_finite(name: str, values: Float[Tensor, "batch columns"]) -> None:
+    """Check that no value is missing or infinite."""
+    bad = ~torch.isfinite(values)
     if bool(bad.any()):
         row, column = bad.nonzero()[0].tolist()
         raise DataError(
-            f"x has {int(bad.sum())} missing or infinite values; the first is in row {row}, "
+            f"{name} has {int(bad.sum())} missing or infinite values; the first is in row {row}, "
             f"column {column}. Remove or fill these rows."
         )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._fit._losses import CrossEntropy, Loss
-from edgewise._network import KAN
+from edgewise._network import KAN, check_finite
 
 MIN_ROWS = 10
 _LARGEST = 1e100
@@ -134,13 +134,7 @@ def _tensor(name: str, values: Any) -> Tensor:
 
 
 def _check_values(name: str, tensor: Tensor) -> None:
-    bad = ~torch.isfinite(tensor)
-    if bool(bad.any()):
-        row, column = bad.nonzero()[0].tolist()
-        raise DataError(
-            f"{name} has {int(bad.sum())} missing or infinite values; the first is in row {row}, "
-            f"column {column}. Remove or fill these rows."
-        )
+    check_finite(name, tensor)
     if tensor.numel() and float(tensor.abs().max()) > _LARGEST:
         raise DataError(
             f"{name} goes up to {float(tensor.abs().max()):.2g}, and squares of that overflow: "
