@@ -61,12 +61,17 @@ class Primitive:
         return {"linear": 2, "power": 3, "exp": 3, "log": 3}.get(self.gauge, 4)
 
     def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Evaluate the function and its derivative at each element of u."""
+        """Evaluate the function and its derivative at each element of u.
+
+        Where a finite value has an infinite slope, as a root at zero, the slope is set to 0: a
+        single row there would undo what all others say of the constants.
+        """
         with torch.enable_grad():
             u = u.detach().requires_grad_()
             value = self.torch(u)
             (slope,) = torch.autograd.grad(value.sum(), u)
-        return value.detach(), slope
+        no_slope = torch.isfinite(value) & ~torch.isfinite(slope)
+        return value.detach(), torch.where(no_slope, torch.zeros_like(slope), slope)
 
 
 class Library:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edgewise._fit import OutOfTime
 from edgewise._network import KAN
 from edgewise._primitives import Library
 from edgewise._symbolic._evidence import Evidence, locks, numeric_edges
@@ -16,6 +15,9 @@ _CANDIDATES = 5
 _CERTAIN = 1e-3
 """A match is certain when it leaves this share of what the next best leaves unexplained."""
 _STEPS = 8
+_DRAWN = 18.0
+"""What a numeric edge costs beside its coefficients, in nats: more than any word. A spline on few
+intervals has as few numbers as a word, but it can only be drawn."""
 
 
 class State(NamedTuple):
@@ -27,17 +29,13 @@ class State(NamedTuple):
 
 def search(model: KAN, evidence: Evidence, library: Library) -> KAN:
     """Lock all edges of a network that a primitive explains."""
-    states = [State(model, evidence.cost(model, evidence.loss_of(model)))]
-    try:
+    states = [_state(model, evidence.loss_of(model), evidence)]
+    with evidence.until_stopped():  # the remaining edges stay numeric
         for edge in _by_doubt(model, evidence, library):
             following: list[State] = []
             for state in states:
                 following += _extend(state, edge, evidence, library)
             states = _distinct(following)[:_WIDTH]
-    except OutOfTime:
-        pass  # the remaining edges stay numeric
-    except KeyboardInterrupt:
-        evidence.monitor.stop()
     return min(states, key=lambda state: state.cost).model
 
 
@@ -61,8 +59,13 @@ def _extend(state: State, edge: Edge, evidence: Evidence, library: Library) -> l
     states = [state]
     for match in matches[: 1 if certain else _CANDIDATES]:
         model, loss = evidence.refit(with_lock(state.model, edge, match), _STEPS)
-        states.append(State(model, evidence.cost(model, loss)))
+        states.append(_state(model, loss, evidence))
     return states
+
+
+def _state(model: KAN, loss: float, evidence: Evidence) -> State:
+    cost = evidence.cost(model, loss) + _DRAWN * len(numeric_edges(model))
+    return State(model, cost)
 
 
 def _matches(model: KAN, edge: Edge, evidence: Evidence, library: Library) -> list[Match]:

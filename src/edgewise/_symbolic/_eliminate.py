@@ -17,27 +17,26 @@ _CARRIES = 0.2
 def eliminate(model: KAN, evidence: Evidence) -> KAN:
     """Drop edges, the weakest first, while error and complexity together fall."""
     cost = evidence.cost(model, evidence.loss_of(model))
-    refused: set[Edge] = set()
-    while True:
-        scores = attribute(model, evidence.data.x).edges
-        weak = sorted(
-            (float(scores[edge.layer][edge.target, edge.source]), edge)
-            for edge in model.edges()
-            if edge not in refused
-        )
-        for score, edge in weak:
-            if score > _CARRIES:
-                return model
-            without = _without(model, edge, evidence)
-            if without is not None:
-                trial, loss = evidence.refit(without, _STEPS)
-                if evidence.cost(trial, loss) < cost:
-                    model, cost = trial, evidence.cost(trial, loss)
-                    refused = set()  # edges have new numbers
-                    break
-            refused.add(edge)
-        else:
-            return model
+    with evidence.until_stopped():
+        edges = _weak_edges(model, evidence)
+        while edges:
+            without = _without(model, edges.pop(0), evidence)
+            if without is None:
+                continue
+            trial, loss = evidence.refit(without, _STEPS)
+            if evidence.cost(trial, loss) < cost:
+                model, cost = trial, evidence.cost(trial, loss)
+                edges = _weak_edges(model, evidence)  # they have new numbers
+    return model
+
+
+def _weak_edges(model: KAN, evidence: Evidence) -> list[Edge]:
+    """List the edges that may be noise, the weakest first."""
+    scores = attribute(model, evidence.data.x).edges
+    by_score = sorted(
+        (float(scores[edge.layer][edge.target, edge.source]), edge) for edge in model.edges()
+    )
+    return [edge for score, edge in by_score if score <= _CARRIES]
 
 
 def _without(model: KAN, edge: Edge, evidence: Evidence) -> KAN | None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from edgewise._errors import DataError
-from edgewise._fit import Data, LevenbergMarquardt, Monitor, Problem, Squared, normal_equations
+from edgewise._fit import (
+    Data,
+    LevenbergMarquardt,
+    Monitor,
+    OutOfTime,
+    Problem,
+    Squared,
+    normal_equations,
+)
 from edgewise._layer import Lock
 from edgewise._network import KAN
 from edgewise._types import Edge
@@ -17,7 +27,8 @@ from edgewise._types import Edge
 _NATS = 3.0
 """What a unit of complexity or a constant has to be worth in log-likelihood."""
 _ROUNDING = 1e-28
-"""The mean square, as a share of that of y, that is no more than rounding."""
+"""The mean square, as a share of that of y, that is no more than rounding; more where inputs lie
+far from zero, such as years."""
 
 
 class Place(NamedTuple):
@@ -28,7 +39,7 @@ class Place(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A fitted constant and its standard error."""
+    """A fitted constant and its standard error, infinite where the data do not determine it."""
 
     place: Place
     value: float
@@ -51,20 +62,34 @@ class Evidence:
         self.model = model
         self.data = data
         self.monitor = monitor
+        self.stopped = False
         self._solver = LevenbergMarquardt(tolerance=1e-3, patience=10**6)
         self.spread = float((data.y - data.y.mean(0)).square().sum(-1).mean())
         self.loss = self.loss_of(model)
         if not self.loss < 0.25 * self.spread:
             raise DataError(
-                "The network does not explain these data: its error is as large as the spread "
-                "of y. Fit it first: ew.fit(model, x, y).model is what to read."
+                "The network does not explain these data: its R^2 over the rows to fit is "
+                f"{1 - 2 * self.loss / self.spread:.2g}, a formula needs 0.5. Fit it first: "
+                "ew.fit(model, x, y).model is what to read."
             )
-        self._floor = max(self.loss, _ROUNDING * self.spread)
+        distance = (data.x.abs().amax(0) / data.x.std(0).clamp_min(1e-300)).max()
+        rounding = float(4 * 2**-52 * distance.clamp(max=1e5)) ** 2
+        self._rounding = max(_ROUNDING, rounding) * self.spread
+        self._floor = max(self.loss, self._rounding)
 
     @property
     def resolution(self) -> float:
         """The share of an edge's variance below which matches cannot be told apart."""
         return max(1e-14, 1e-3 * self._floor / self.spread)
+
+    @contextmanager
+    def until_stopped(self) -> Iterator[None]:
+        """Leave a search at Ctrl-C and when the time is over; what it has found by then stays."""
+        try:
+            yield
+        except (OutOfTime, KeyboardInterrupt):
+            self.stopped = True
+            self.monitor.stop()
 
     def refit(self, model: KAN, steps: int, damping: float = 1e-4) -> tuple[KAN, float]:
         """Fit all constants and splines of a network; give the network and its mean loss."""
@@ -93,20 +118,16 @@ class Evidence:
 
     def is_as_good(self, loss: float, before: float) -> bool:
         """Whether a constant less costs no more than chance explains: 4.5 nats are three sigma."""
-        rounding = 100 * _ROUNDING * self.spread
-        ratio = max(loss, rounding) / max(before, rounding)
+        ratio = max(loss, 100 * self._rounding) / max(before, 100 * self._rounding)
         return 0.5 * self.data.y.numel() * math.log(ratio) < 4.5
 
     def estimates(self, model: KAN) -> list[Estimate]:
         """Give the constants that are still fitted, with standard errors from the curvature."""
         data = self.data
         equations = normal_equations(model, data.x, data.y, Squared())
-        freedom = max(data.y.numel() - len(equations.g), 1)
-        variance = 2 * equations.value * len(data.x) / freedom
-        scale = equations.H.diagonal().clamp_min(1e-300).rsqrt()
-        correlation = scale.unsqueeze(1) * equations.H * scale
-        inverse = torch.linalg.pinv(correlation, rtol=1e-13, hermitian=True)
-        errors = (variance / len(data.x) * inverse.diagonal().clamp_min(0)).sqrt() * scale
+        inverse, rank = _inverse_diagonal(equations.H)
+        variance = 2 * equations.value / max(data.y.numel() - rank, 1)
+        errors = (variance * inverse).sqrt()
         found, start = [], 0
         for depth, (layer, _) in enumerate(model.parts()):
             start += int(layer.mask.sum()) * layer.basis.size
@@ -119,11 +140,23 @@ class Evidence:
         return found
 
     def rmse(self, prediction: Tensor) -> float:
-        """Give the error of a prediction for the rows held out."""
-        return float((prediction.detach() - self.data.y_held).square().mean().sqrt())
+        """Give the error of a prediction for the rows held out; infinite where it has no value."""
+        error = float((prediction.detach() - self.data.y_held).square().mean().sqrt())
+        return error if math.isfinite(error) else math.inf
 
     def _problem(self, model: KAN) -> Problem:
         return Problem(model, self.data, Squared(), self.monitor)
+
+
+def _inverse_diagonal(H: Tensor) -> tuple[Tensor, int]:
+    """The diagonal of the inverse, infinite where a direction has no weight, and the rank."""
+    scale = H.diagonal().clamp_min(1e-300).rsqrt()
+    values, vectors = torch.linalg.eigh(scale.unsqueeze(1) * H * scale)
+    shares = vectors.square()  # (parameters, directions)
+    weigh = values > 1e-13 * values[-1:]
+    diagonal = (shares[:, weigh] / values[weigh]).sum(1) * scale.square()
+    diagonal = torch.where(shares[:, ~weigh].sum(1) > 1e-6, math.inf, diagonal)
+    return diagonal, int(weigh.sum())
 
 
 def locks(model: KAN) -> dict[Edge, Lock]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from fractions import Fraction
 
 import torch
 
@@ -18,31 +20,45 @@ def make_exact(model: KAN, evidence: Evidence) -> tuple[KAN, dict[Place, Exact]]
     """Replace constants by exact numbers, the plainest first, and refit the others after each."""
     exact: dict[Place, Exact] = {}
     refused: set[Place] = set()
-    model, loss = evidence.refit(model, _STEPS, 1e-8)
-    while True:
-        found = [
-            (number.bits, estimate.place, number)
-            for estimate in evidence.estimates(model)
-            if estimate.place not in refused
-            and (number := _exact_for(estimate, model, evidence)) is not None
-        ]
-        if not found:
-            return model, exact
-        _, place, number = min(found)
-        trial = copy.deepcopy(model)
-        lock = locks(trial)[place.edge]
-        with torch.no_grad():
-            lock.constants[place.which] = number.value
-            lock.free[place.which] = False
-        trial, trial_loss = evidence.refit(trial, _STEPS, 1e-8)
-        if evidence.is_as_good(trial_loss, loss):
-            model, loss, exact[place] = trial, trial_loss, number
-        else:
-            refused.add(place)
+    with evidence.until_stopped():
+        model, loss = evidence.refit(model, _STEPS, 1e-8)
+        while (found := _plainest(model, evidence, refused)) is not None:
+            place, number = found
+            trial, trial_loss = evidence.refit(_with(model, place, number), _STEPS, 1e-8)
+            if evidence.is_as_good(trial_loss, loss):
+                model, loss, exact[place] = trial, trial_loss, number
+            else:
+                refused.add(place)
+    return model, exact
+
+
+def _plainest(model: KAN, evidence: Evidence, refused: set[Place]) -> tuple[Place, Exact] | None:
+    """The shortest exact number that a constant may stand for, of those not tried."""
+    found = [
+        (number.bits, estimate.place, number)
+        for estimate in evidence.estimates(model)
+        if estimate.place not in refused
+        and (number := _exact_for(estimate, model, evidence)) is not None
+    ]
+    return min(found)[1:] if found else None
+
+
+def _with(model: KAN, place: Place, number: Exact) -> KAN:
+    """Copy a network with one constant replaced for good."""
+    model = copy.deepcopy(model)
+    lock = locks(model)[place.edge]
+    with torch.no_grad():
+        lock.constants[place.which] = number.value
+        lock.free[place.which] = False
+    return model
 
 
 def _exact_for(estimate: Estimate, model: KAN, evidence: Evidence) -> Exact | None:
-    return snap(estimate.value, estimate.error, _size(model, estimate.place, evidence))
+    place, value, error = estimate
+    if math.isinf(error):  # others can do what it does: a scale may be 1, a shift 0
+        plain = (math.copysign(1.0, value), 0.0)[place.which % 2]
+        return Exact(plain, abs(plain), Fraction(plain), "1")
+    return snap(value, error, _size(model, place, evidence))
 
 
 def _size(model: KAN, place: Place, evidence: Evidence) -> float:

@@ -19,12 +19,13 @@ def make_plainer(model: KAN, evidence: Evidence, library: Library) -> KAN:
     """Try the plainer words on every locked edge, while error and complexity together fall."""
     cost = evidence.cost(model, evidence.loss_of(model))
     edges = list(locks(model))
-    while edges:
-        edge = edges.pop(0)
-        trial = _plainer(model, edge, evidence, library, cost)
-        if trial is not None:
-            model, cost = trial
-            edges = [e for e in locks(model) if e != edge]  # the others may be plainer now
+    with evidence.until_stopped():
+        while edges:
+            edge = edges.pop(0)
+            trial = _plainer(model, edge, evidence, library, cost)
+            if trial is not None:
+                model, cost = trial
+                edges = [e for e in locks(model) if e != edge]  # the others may be plainer now
     return model
 
 

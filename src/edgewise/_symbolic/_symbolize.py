@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from edgewise._errors import ConfigError
-from edgewise._fit import Monitor, OutOfTime, Squared, check, split
+from edgewise._fit import Monitor, Squared, check, split
 from edgewise._network import KAN
 from edgewise._primitives import PRIMITIVES, Library
 from edgewise._symbolic._beam import search
@@ -84,18 +84,14 @@ def symbolize(
         evidence = Evidence(copy.deepcopy(model).to(torch.float64), data, monitor)
         read = evidence.model
         exact: dict[Place, Exact] = {}
-        try:
+        with evidence.until_stopped():
             read = search(eliminate(read, evidence), evidence, library)
             if not locks(model):  # words that the user has chosen stay
                 read = make_plainer(read, evidence, library)
             read = eliminate(fix_gauge(read), evidence)
             read, _ = evidence.refit(read, _STEPS)
-            read = fix_gauge(read)
-            read, exact = make_exact(read, evidence)
-            finished = True
-        except (OutOfTime, KeyboardInterrupt):
-            finished = False  # edges and constants stay as they are
-    return _formula(read, exact, names, evidence, finished)
+            read, exact = make_exact(fix_gauge(read), evidence)
+    return _formula(read, exact, names, evidence)
 
 
 def _formula(
@@ -103,7 +99,6 @@ def _formula(
     exact: dict[Place, Exact],
     names: tuple[str, ...],
     evidence: Evidence,
-    finished: bool,
 ) -> Formula:
     """Write the result down and measure it on the rows held out."""
     constants = [
@@ -126,7 +121,7 @@ def _formula(
         spread=float((held - held.mean(0)).square().mean().sqrt()),
         constants=tuple(constants),
         numeric=numeric_edges(model),
-        finished=finished,
+        finished=not evidence.stopped,
         names=names,
         model=model.requires_grad_(False),
     )
