@@ -84,12 +84,17 @@ def test_a_single_word_keeps_its_values(name: str, seed: int) -> None:
         ("sqrt", (4, 8, 1, 0), (1, 2, 2, 0), "bcd"),
         ("sqrt", (-4, 8, 1, 0), (-1, 2, 2, 0), "bcd"),
         ("exp", (2, math.log(3), 5, 1), (2, 0, 15, 1), "acd"),
+        ("exp", (1, -2000, 5, 1), (1, math.log(5) - 2000, 1, 1), "abd"),  # e^-2000 is no number
+        ("exp", (-1, 2000, -5, 1), (-1, math.log(5) + 2000, -1, 1), "abd"),
         ("log", (math.e, 0, 2, 1), (1, 0, 2, 3), "bcd"),
         ("sin", (-2, 1, 3, 0), (2, -1, -3, 0), "abcd"),
         ("sin", (2, math.pi + 0.5, 3, 0), (2, 0.5, -3, 0), "abcd"),
         ("cos", (-2, 1, 3, 0), (2, -1, 3, 0), "abcd"),
         ("gaussian", (-2, 1, 3, 0), (2, -1, 3, 0), "abcd"),
         ("tanh", (-2, 1, 3, 0), (2, -1, -3, 0), "abcd"),
+        ("arcsin", (-0.5, 0.25, 3, 0), (0.5, -0.25, -3, 0), "abcd"),
+        ("abs", (-2, 1, 3, 0), (1, -0.5, 6, 0), "bcd"),
+        ("1/x^3", (-2, 1, 8, 0), (1, -0.5, -1, 0), "bcd"),
         ("sigmoid", (-2, 1, 3, 0), (-2, 1, 3, 0), "abcd"),
     ],
 )
@@ -104,6 +109,27 @@ def test_redundant_constants_go_to_one_place(
         "".join(letter for letter, is_free in zip("abcd", lock.free, strict=True) if is_free)
         == free
     )
+
+
+def test_a_word_that_is_zero_near_zero_is_not_even() -> None:
+    ramp = ew.Primitive("ramp", lambda u: torch.relu(u - 1), lambda u: u)
+    lock = Lock(ramp, torch.tensor([-4.0, 0, 2, 0], dtype=torch.float64))
+    with torch.no_grad():
+        fix_primitive(lock)
+    assert lock.constants.tolist() == [-4, 0, 2, 0]
+
+
+def test_a_steep_exponential_takes_its_shift_from_a_hidden_node() -> None:
+    """exp((x + 2000) - 2001): what is moved may be large, the law is not."""
+    model = ew.KAN([1, 1, 1])
+    put(model, (0, 0, 0), "x", 1, 0, 1, 2000)
+    put(model, (1, 0, 0), "exp", 1, -2001, 3, 0)
+    fixed = fix_gauge(model)
+    x = torch.linspace(-1, 1, 20, dtype=torch.float64).unsqueeze(-1)
+    torch.testing.assert_close(fixed(x), 3 * torch.exp(x - 1), rtol=1e-11, atol=0)
+    ((_, outer),) = fixed.parts()[1][0].locked()
+    assert outer.constants.tolist() == pytest.approx([1, 0, 3 / math.e, 0])
+    assert outer.free.tolist() == [False, False, True, True]
 
 
 def moved(model: ew.KAN, shift: float, scale: float) -> ew.KAN:

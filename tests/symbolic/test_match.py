@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -160,6 +161,38 @@ def test_an_edge_must_be_there() -> None:
     model.parts()[0][0].remove(0, 0)
     with pytest.raises(ew.ConfigError, match="or it is switched off"):
         ew.lock(model, (0, 0, 0), "sin", x)
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "message"),
+    [
+        (torch.zeros(1, 1), ew.DataError, "Matching needs at least 2 rows of inputs, got 1"),
+        (torch.full((5, 1), torch.nan), ew.DataError, "x has 5 missing or infinite values"),
+        (torch.zeros(5, 3), ew.ShapeError, r"takes inputs of shape \(batch, 1\), got \(5, 3\)"),
+    ],
+)
+def test_what_does_not_represent_the_data(x: Tensor, kind: type[Exception], message: str) -> None:
+    model, _ = fitted_edge(torch.sin)
+    with pytest.raises(kind, match=message):
+        ew.suggest(model, (0, 0, 0), x.double())
+    with pytest.raises(kind, match=message):
+        ew.lock(model, (0, 0, 0), "sin", x.double())
+
+
+def test_a_constant_curve_is_a_line_without_slope() -> None:
+    u = torch.linspace(-1, 1, 50, dtype=torch.float64)
+    for match in match_all(u, torch.full_like(u, 3.0), ew.PRIMITIVES.only("x", "sin", "exp")):
+        a, b, c, d = match.constants
+        values = c * match.primitive.torch(a * u + b) + d
+        torch.testing.assert_close(values, torch.full_like(u, 3.0))
+        assert match.r2 == 1
+
+
+def test_over_one_point_there_is_a_constant() -> None:
+    u = torch.full((50,), 2.0, dtype=torch.float64)
+    (match,) = match_all(u, 3 * u, ew.PRIMITIVES.only("sin"))
+    a, b, c, d = match.constants
+    assert c * math.sin(2 * a + b) + d == pytest.approx(6)
 
 
 def test_a_constant_edge_matches_nothing() -> None:

@@ -19,6 +19,7 @@ from edgewise._network import KAN, Nodes
 from edgewise._primitives import Primitive
 
 A, B, C, D = range(4)
+_STEEP = 100.0
 
 
 @torch.no_grad()
@@ -58,8 +59,14 @@ def fix_primitive(lock: Lock) -> None:
         case "power":
             a, b, c = math.copysign(1.0, a), b / abs(a), c * abs(a) ** primitive.degree
             lock.free[A] = False
+        case "exp" if abs(b) > _STEEP:  # e^b may not be a number: c goes into b
+            if c != 0:
+                b, c = b + math.log(abs(c)), math.copysign(1.0, c)
+                lock.free[C] = False
         case "exp":
-            b, c = 0.0, c * math.exp(min(b, 700.0))
+            if b != 0:
+                lock.free[C] = True
+            b, c = 0.0, c * math.exp(b)
             lock.free[B] = False
         case "log":
             a, b, d = math.copysign(1.0, a), b / abs(a), d + c * math.log(abs(a))
@@ -77,8 +84,12 @@ def fix_primitive(lock: Lock) -> None:
 
 def _parity(primitive: Primitive) -> int:
     """1 for an even function, -1 for an odd one, 0 for any other."""
-    right, left = primitive.torch(torch.tensor([0.7, -0.7], dtype=torch.float64)).tolist()
-    return 1 if left == right else -1 if left == -right else 0
+    u = torch.logspace(-3, 3, 100, dtype=torch.float64)
+    right, left = primitive.torch(u), primitive.torch(-u)
+    for sign in (1, -1):
+        if torch.allclose(left, sign * right, rtol=1e-12, atol=0, equal_nan=True):
+            return sign
+    return 0
 
 
 def _fix_node(layer: KANLayer, nodes: Nodes, following: KANLayer, node: int) -> None:

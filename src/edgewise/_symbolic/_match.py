@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError
 from edgewise._layer import KANLayer, Lock
-from edgewise._network import KAN, trace
+from edgewise._network import KAN, check_sample, trace
 from edgewise._primitives import PRIMITIVES, Library, Primitive
 from edgewise._types import Edge
 
@@ -108,7 +108,9 @@ def suggest(
 
     Raises:
         ConfigError: If there is no such edge, or it is switched off.
-        DataError: If the edge is constant over the data.
+        ShapeError: If x is not of shape (batch, inputs).
+        DataError: If x has fewer than two rows or values that are not finite, or the edge is
+            constant over it.
 
     Example:
         >>> table = ew.suggest(model, (0, 0, 0), x, top=3)
@@ -118,6 +120,7 @@ def suggest(
     edge = Edge(*edge)
     if edge not in model.edges():
         raise ConfigError(f"There is no {edge} in {model!r}, or it is switched off.")
+    check_sample(model, x, "Matching")
     u, v = edge_curve(model, edge, x)
     if float(v.std()) <= 1e-14 * float(v.abs().max()):
         raise DataError(f"The {edge} is constant over these data: there is nothing to match.")
@@ -149,6 +152,7 @@ def rank(matches: list[Match], floor: float = 1e-14) -> list[Match]:
 def match_all(x: Tensor, y: Tensor, library: Library) -> list[Match]:
     """Fit every primitive that can be fitted to the points (x, y)."""
     middle, half = (x.max() + x.min()) / 2, (x.max() - x.min()) / 2
+    half = half if half > 0 else torch.ones_like(half)  # one point
     t = (x - middle) / half  # (points,), from -1 to 1
     matches = []
     for primitive in library:
@@ -181,7 +185,7 @@ def _fit(primitive: Primitive, t: Tensor, y: Tensor) -> tuple[float, ...] | None
     theta = torch.cat([starts[best], c.unsqueeze(1), d.unsqueeze(1)], 1)  # (starts, 4)
     theta, loss = _polish(primitive, theta, t, y)
     winner = int(loss.argmin())
-    r2 = 1 - float(loss[winner]) / float(g.square().sum())
+    r2 = 1 - float(loss[winner]) / max(float(g.square().sum()), 1e-300)
     return (*theta[winner].tolist(), r2)
 
 
