@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import edgewise as ew
 from edgewise._layer import Lock
+from edgewise._symbolic._formula import evaluate
 
 X = 2 * torch.rand(60, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) - 1
 x_1, x_2 = sympy.symbols("x_1 x_2", real=True)
@@ -49,6 +51,16 @@ def two() -> ew.Formula:
 
 
 @pytest.fixture(scope="module")
+def half() -> ew.Formula:
+    """sqrt(2) x_1^2: a number that SymPy writes as a function."""
+    model = ew.KAN([1, 1])
+    put(model, (0, 0, 0), "x^2", 1, 0, math.sqrt(2), 0)
+    formula = read(model, math.sqrt(2) * X[:, :1] ** 2, X[:, :1])
+    assert formula.expr == sympy.sqrt(2) * x_1**2
+    return formula
+
+
+@pytest.fixture(scope="module")
 def hybrid() -> ew.Formula:
     """The second edge is like no primitive."""
     model = ew.KAN([2, 1], grid=12)
@@ -69,6 +81,29 @@ def test_it_is_what_it_was_made_of(wave: ew.Formula) -> None:
     assert wave.finished
     assert wave.rmse < 1e-14
     assert wave.r2 == pytest.approx(1, abs=1e-14)
+
+
+@pytest.mark.parametrize(("offset", "r2"), [(0.0, 1.0), (0.5, -math.inf)])
+def test_where_held_out_rows_are_all_equal(offset: float, r2: float) -> None:
+    model = ew.KAN([1, 1])
+    put(model, (0, 0, 0), "x", 1, 0, 1, 0)
+    x = X[:, :1]
+    held = torch.full((3, 1), 0.25, dtype=torch.float64)
+    formula = read(model, x, x, held_out=(held, held + offset))
+    assert formula.spread == 0
+    assert formula.rmse == pytest.approx(offset)
+    assert formula.r2 == r2
+
+
+def test_where_it_has_no_value_its_error_is_infinite() -> None:
+    x = torch.rand(60, 1, dtype=torch.float64) + 0.1
+    model = ew.KAN([1, 1])
+    put(model, (0, 0, 0), "log", 1, 0, 1, 0)
+    held = torch.tensor([[-0.1], [0.1]], dtype=torch.float64)
+    formula = read(model, torch.log(x), x, held_out=(held, held))
+    assert formula.rmse == math.inf
+    assert formula.r2 == -math.inf
+    assert str(formula) == "log(x_1)   rmse inf"
 
 
 def test_the_error_is_that_of_the_rows_held_out() -> None:
@@ -96,13 +131,53 @@ def test_numpy_and_torch_give_the_same(wave: ew.Formula, rows: int) -> None:
     from_torch = wave(x)
     assert isinstance(from_torch, Tensor)
     np.testing.assert_allclose(from_torch.numpy(), expected, rtol=1e-14, atol=1e-14)
-    assert wave(x.float()).dtype == torch.float32
 
 
-def test_gradients_pass_through(wave: ew.Formula) -> None:
+@pytest.fixture(params=["wave", "hybrid", "two", "half"])
+def formula(request: pytest.FixtureRequest) -> ew.Formula:
+    return request.getfixturevalue(request.param)
+
+
+def test_the_precision_of_the_inputs_is_kept(formula: ew.Formula) -> None:
+    x = X[:7, : formula.model.in_features]
+    expected = formula(x)
+    for kind in (torch.float32, torch.float64):
+        values = formula(x.to(kind))
+        assert values.dtype == kind
+        torch.testing.assert_close(values.double(), expected, rtol=0, atol=1e-5)
+        array = formula(x.to(kind).numpy())
+        assert array.dtype == x.to(kind).numpy().dtype
+        np.testing.assert_array_equal(array, values.numpy())
+    assert formula(x[:0]).shape == (0, len(formula.exprs))
+    assert formula(x[:0].numpy()).shape == (0, len(formula.exprs))
+
+
+def test_all_that_is_like_an_array_can_be_given(formula: ew.Formula) -> None:
+    numbers = [[0.0, 1.0], [1.0, -1.0], [-1.0, 0.0]]
+    numbers = [row[: formula.model.in_features] for row in numbers]
+    expected = formula(torch.tensor(numbers, dtype=torch.float64)).numpy()
+    assert np.abs(expected).max() > 0.1
+    read_only = np.array(numbers)
+    read_only.flags.writeable = False
+    reversed_rows = np.array(numbers[::-1])[::-1]
+    whole = np.array(numbers, dtype=int)
+    for x in (numbers, read_only, reversed_rows, whole, np.array(numbers, dtype=">f8")):
+        values = formula(x)
+        assert isinstance(values, np.ndarray)
+        np.testing.assert_array_equal(values, expected)
+    values = formula(torch.as_tensor(whole))
+    assert values.dtype == torch.float64
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_gradients_pass_through(wave: ew.Formula, half: ew.Formula, hybrid: ew.Formula) -> None:
     x = X[:5].clone().requires_grad_()
     (slope,) = torch.autograd.grad(wave(x).sum(), x)
     torch.testing.assert_close(slope, torch.stack([3 * (3 * X[:5, 0]).cos(), X[:5, 1]], 1))
+    (slope,) = torch.autograd.grad(half(x[:, :1]).sum(), x)
+    torch.testing.assert_close(slope[:, 0], 2 * math.sqrt(2) * X[:5, 0])
+    (slope,) = torch.autograd.grad(hybrid(x).sum(), x)
+    torch.testing.assert_close(slope[:, 0], 3 * (3 * X[:5, 0]).cos(), rtol=0, atol=1e-2)
 
 
 def test_several_outputs(two: ew.Formula) -> None:
@@ -150,6 +225,50 @@ def test_each_word_can_be_computed(name: str) -> None:
     torch.testing.assert_close(formula(x), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["log", "sqrt", "1/sqrt", "cbrt", "x^1.5", "1/x", "1/x^3"])
+def test_words_of_positive_numbers_stay_real_where_they_look_left(name: str) -> None:
+    """f(-x) for negative x: SymPy must not take a root of -1 out."""
+    x = -torch.rand(60, 1, dtype=torch.float64) - 0.1
+    model = ew.KAN([1, 1])
+    put(model, (0, 0, 0), name, -1, 0, 1, 0)
+    expected = ew.PRIMITIVES[name].torch(-x)
+    formula = read(model, expected, x)
+    assert not formula.expr.has(sympy.I)
+    torch.testing.assert_close(formula(x), expected, rtol=1e-9, atol=1e-9)
+
+
+RAMPS: list[tuple[Any, Any]] = [
+    (torch.relu, lambda u: sympy.Max(0, u)),
+    (torch.relu, lambda u: sympy.Piecewise((u, u > 0), (0, True))),
+    (torch.relu, sympy.Function("ramp")),
+    (lambda u: torch.relu(u - 0.2), lambda u: sympy.Max(0, u - sympy.Rational(1, 5))),
+    (lambda u: u.abs().sqrt(), lambda u: sympy.re(sympy.sqrt(sympy.I * u) * sympy.sqrt(-2))),
+]
+
+
+@pytest.mark.parametrize(("function", "written"), RAMPS)
+def test_what_torch_does_not_know_the_network_computes(function: Any, written: Any) -> None:
+    ramp = ew.Primitive("ramp", function, written)
+    model = ew.KAN([1, 1])
+    numbers = torch.tensor([-2.0, 0.1, 3.0, 1.0], dtype=torch.float64)
+    model.parts()[0][0].lock(0, 0, Lock(ramp, numbers))
+    x = X[:, :1]
+    expected = 3 * function(0.1 - 2 * x) + 1
+    formula = read(model, expected, x)
+    torch.testing.assert_close(formula(x), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(formula(x.numpy()), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_function_of_a_number_is_a_number() -> None:
+    x = X[:3, :1]
+    model = ew.KAN([1, 2])
+    for o in range(2):  # no numeric edge, or the network would be computed
+        put(model, (0, 0, o), "x", 1, 0, 1, 0)
+    values = evaluate((sympy.erf(1) * x_1 + sympy.sin(1), sympy.exp(2)), model, x)
+    expected = torch.cat([math.erf(1) * x + math.sin(1), torch.full_like(x, math.exp(2))], 1)
+    torch.testing.assert_close(values, expected)
+
+
 def test_numeric_edges_are_said_and_computed(hybrid: ew.Formula) -> None:
     assert hybrid.numeric == (ew.Edge(0, 1, 0),)
     assert "No primitive explains edge 0:1->0: there the formula stays numeric." in str(hybrid)
@@ -167,6 +286,27 @@ def test_print_is_short_and_names_the_inputs(hybrid: ew.Formula, wave: ew.Formul
     assert "where x_1 = t, x_2 = U" in str(hybrid)
     assert str(wave).startswith("x_2**2/2 + sin(3*x_1)   rmse ")
     assert "where" not in str(wave)
+
+
+def test_numeric_edges_in_latex_have_the_names_too(hybrid: ew.Formula) -> None:
+    latex = hybrid.latex()
+    assert r"\phi_{0 1 0}{\left(\mathrm{U} \right)}" in latex
+    assert r"\sin{\left(3 \mathrm{t} \right)}" in latex
+    assert r"\phi_{0 1 0}{\left(\mathrm{b} \right)}" in hybrid.latex(["a", "b"])
+
+
+def test_names_may_be_symbols_of_other_inputs(wave: ew.Formula) -> None:
+    swapped = dataclasses.replace(wave, names=("x_2", "x_1"))
+    assert swapped.latex() == (r"\frac{\mathrm{x\_1}^{2}}{2} + \sin{\left(3 \mathrm{x\_2} \right)}")
+    assert "where x_1 = x_2, x_2 = x_1" in str(swapped)
+
+
+def test_the_complexity_counts_every_sign() -> None:
+    # +, 1/2, *, x^2 (3), sin, *, 3, x: of 1/2 x^2 + sin(3 x)
+    model = ew.KAN([2, 1])
+    put(model, (0, 0, 0), "sin", 3, 0, 1, 0)
+    put(model, (0, 1, 0), "x^2", 1, 0, 0.5, 0)
+    assert read(model, torch.sin(3 * X[:, :1]) + X[:, 1:] ** 2 / 2).complexity == 10
 
 
 @pytest.mark.parametrize(

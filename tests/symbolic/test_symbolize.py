@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
+import signal
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,8 @@ from scipy.optimize import curve_fit
 from torch import Tensor
 
 import edgewise as ew
-from edgewise._fit import OutOfTime
-from edgewise._symbolic import _beam, _symbolize
+from edgewise._fit import OutOfTime, Problem
+from edgewise._symbolic import _beam, _exact
 
 x_1, x_2, x_3 = sympy.symbols("x_1 x_2 x_3", real=True)
 
@@ -24,6 +26,10 @@ def sample(inputs: int, rows: int = 400, low: float = -1.0, high: float = 1.0) -
     generator = torch.Generator().manual_seed(7)
     share = torch.rand(rows, inputs, dtype=torch.float64, generator=generator)
     return low + (high - low) * share
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
 
 
 def found(widths: list[Any], x: Tensor, y: Tensor, **settings: Any) -> ew.Formula:
@@ -39,13 +45,16 @@ def found(widths: list[Any], x: Tensor, y: Tensor, **settings: Any) -> ew.Formul
         ([2, 1, 1], sympy.sqrt(x_1**2 + x_2**2), (0.5, 2)),
         ([2, 1, 1], x_1 * x_2, (0.5, 2)),
         ([2, (0, 1)], x_1 * x_2, (-1, 1)),
-        ([3, 1, 1], 1 / (1 + x_1 + x_2 * 2 + x_3), (0, 1)),
+        ([2, 1, 1], 1 / (1 + x_1 + x_2 * 2), (0, 1)),
         ([1, 1], sympy.tanh(3 * x_1) / 4 + 1, (-1, 1)),
+        ([1, 1], sympy.exp(x_1 - 2001), (2000, 2003)),  # years
+        ([1, 1], (x_1 - 2001) ** 2, (2000, 2003)),
+        ([1, 1], 3 * sympy.sin(2000 * x_1), (-0.001, 0.001)),  # milliseconds
     ],
 )
 def test_laws_come_out_exactly(widths: list[Any], law: Any, domain: tuple[float, float]) -> None:
     symbols = (x_1, x_2, x_3)[: widths[0]]
-    x = sample(widths[0], 600, *domain)
+    x = sample(widths[0], 400, *domain)
     y = torch.as_tensor(sympy.lambdify(symbols, law)(*x.numpy().T)).unsqueeze(-1)
     formula = found(widths, x, y)
     difference = sympy.simplify(sympy.expand_log(formula.expr - law, force=True))
@@ -56,8 +65,7 @@ def test_laws_come_out_exactly(widths: list[Any], law: Any, domain: tuple[float,
 
 def test_constants_are_right_to_their_standard_errors() -> None:
     x = sample(1, 500, 0, 3)
-    noise = 0.02 * torch.randn(x.shape, dtype=x.dtype)
-    y = 1.37 * torch.exp(-0.81 * x) + 0.29 + noise
+    y = 1.37 * torch.exp(-0.81 * x) + 0.29 + 0.02 * noise(500, 1)
     formula = found([1, 1], x, y, library=ew.PRIMITIVES.only("x", "exp", "x^2"))
     values = {c.name: c for c in formula.constants if c.exact is None}
 
@@ -77,31 +85,110 @@ def test_constants_are_right_to_their_standard_errors() -> None:
 
 def test_an_input_that_is_noise_is_dropped() -> None:
     x = sample(3)
-    y = torch.sin(3 * x[:, :1]) + x[:, 1:2] ** 2 + 0.1 * torch.randn(400, 1, dtype=torch.float64)
+    y = torch.sin(3 * x[:, :1]) + x[:, 1:2] ** 2 + 0.1 * noise(400, 1)
     model = ew.fit(ew.KAN([3, 1]), x, y, seed=0, progress=False).model
     formula = ew.symbolize(model, x, y, progress=False)
     assert formula.expr.free_symbols == {x_1, x_2}
 
 
 def test_noise_makes_no_wild_formula() -> None:
-    x = sample(2)
-    y = x[:, :1] + 2 * x[:, 1:] + 0.3 * torch.randn(400, 1, dtype=torch.float64)
-    formula = found([2, 5, 1], x, y)
+    x = sample(2, 200)
+    y = x[:, :1] + 2 * x[:, 1:] + 0.3 * noise(200, 1)
+    model = ew.fit(ew.KAN([2, 2, 1]), x, y, seed=0, refine=False, progress=False).model
+    formula = ew.symbolize(ew.prune(model, x), x, y, progress=False)
     assert sympy.Poly(formula.expr, x_1, x_2).total_degree() == 1
     assert formula.rmse == pytest.approx(0.3, rel=0.3)
 
 
 def test_the_same_seed_gives_the_same_formula_and_the_network_stays() -> None:
     x = sample(2, 150)
-    y = torch.exp(x[:, :1] - x[:, 1:] ** 2)
-    model = ew.fit(ew.KAN([2, 1, 1]), x, y, seed=0, refine=12, progress=False).model
+    y = torch.exp(1.234 * x[:, :1]) - x[:, 1:] ** 3 + 0.01 * noise(150, 1)
+    model = ew.fit(ew.KAN([2, 1]), x, y, seed=0, progress=False).model
     before = copy.deepcopy(model.state_dict())
+    state = torch.get_rng_state()
     first = ew.symbolize(model, x, y, seed=3, progress=False)
     second = ew.symbolize(model, x, y, seed=3, progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
     assert first.exprs == second.exprs
+    assert first.rmse == second.rmse
+    other = ew.symbolize(model, x, y, seed=4, progress=False)
+    assert other.rmse != first.rmse  # other rows are held out
     assert first.constants == second.constants
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
     assert all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["x^3", "tanh", "sinh", "arctan"])
+def test_a_word_is_preferred_to_a_spline_on_few_intervals(name: str) -> None:
+    """Noise leaves a spline with as few numbers as a word, and that is no formula."""
+    x = sample(2)
+    curve = ew.PRIMITIVES[name].torch(2 * x[:, :1])
+    y = curve / curve.std() + torch.sin(3 * x[:, 1:]) + 0.2 * noise(400, 1)
+    model = ew.fit(ew.KAN([2, 1]), x, y, seed=0, refine=False, progress=False).model
+    formula = ew.symbolize(model, x, y, progress=False)
+    assert formula.numeric == ()
+    assert formula.rmse == pytest.approx(0.2, rel=0.2)
+
+
+@pytest.mark.parametrize("law", [torch.sqrt, lambda x: x ** (1 / 3), lambda x: x**1.5])
+def test_a_root_may_begin_at_zero(law: Any) -> None:
+    x = torch.linspace(0, 2, 101, dtype=torch.float64).unsqueeze(-1)
+    formula = found([1, 1], x, law(x))
+    torch.testing.assert_close(formula(x), law(x), rtol=0, atol=1e-12)
+    assert formula.numeric == ()
+    assert formula.expr.atoms(sympy.Float) == set()
+
+
+def test_forms_of_data(additive: tuple[ew.KAN, Tensor, Tensor]) -> None:
+    model, x, y = additive
+    expected = ew.symbolize(model, x, y, progress=False)
+    formula = ew.symbolize(model, x.numpy(), y[:, 0].numpy(), names=["a", "b", "c"], progress=False)
+    assert formula.exprs == expected.exprs
+    assert formula.names == ("a", "b", "c")
+    assert formula.rmse == expected.rmse
+
+
+def test_a_network_in_single_precision_can_be_read() -> None:
+    x = sample(2).float()
+    y = torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2
+    model = ew.fit(ew.KAN([2, 1], dtype=torch.float32), x, y, seed=0, progress=False).model
+    formula = ew.symbolize(model, x, y, progress=False)
+    assert sympy.simplify(formula.expr - sympy.sin(3 * x_1) - x_2**2) == 0
+    assert formula.model.dtype == torch.float64
+    assert model.dtype == torch.float32
+    assert formula(x).dtype == torch.float32
+
+
+def test_several_outputs_each_have_a_formula() -> None:
+    x = sample(2, 200)
+    y = torch.stack([torch.sin(3 * x[:, 0]) + x[:, 1], torch.exp(x[:, 1])], 1)
+    formula = found([2, 2], x, y)
+    assert formula.exprs == (sympy.sin(3 * x_1) + x_2, sympy.exp(x_2))
+
+
+def test_an_output_that_is_constant_does_no_harm() -> None:
+    x = sample(2)
+    y = torch.cat([torch.sin(3 * x[:, :1]), 1e-3 * noise(400, 1)], 1)
+    model = ew.fit(ew.KAN([2, 1]), x, y[:, :1], seed=0, progress=False).model
+    wide = ew.KAN([2, 2], grid=model.grid)
+    with torch.no_grad():
+        wide.parts()[0][0].basis = model.parts()[0][0].basis
+        wide.parts()[0][0].coef[0] = model.parts()[0][0].coef[0]
+        wide.parts()[0][0].coef[1] = 0
+    formula = ew.symbolize(wide, x, y, progress=False)
+    assert formula.exprs[0] == sympy.sin(3 * x_1)
+    assert float(formula(x)[:, 1].abs().max()) < 1e-3
+
+
+def test_an_input_that_is_constant_where_it_is_fitted_does_no_harm() -> None:
+    x = sample(2, 100)
+    y = torch.sin(3 * x[:, :1])
+    model = ew.fit(ew.KAN([2, 1]), x, y, seed=0, progress=False).model
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    x[:, 1] = 0
+    x[order[0], 1] = 1  # a row that is held out
+    formula = ew.symbolize(model, x, y, progress=False)
+    assert formula.expr == sympy.sin(3 * x_1)
 
 
 def test_locked_edges_stay_locked() -> None:
@@ -139,7 +226,7 @@ class _J0(torch.autograd.Function):
 
 
 def test_outputs_of_a_classifier_can_be_read() -> None:
-    x = sample(2)
+    x = sample(2, 150)
     labels = (x[:, 0] + x[:, 1] > 0).long()
     model = ew.fit(ew.KAN([2, 2]), x, labels, loss="cross-entropy", seed=0, progress=False).model
     with torch.no_grad():
@@ -152,7 +239,7 @@ def test_outputs_of_a_classifier_can_be_read() -> None:
 # an end before the end
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def additive() -> tuple[ew.KAN, Tensor, Tensor]:
     x = sample(3)
     y = torch.sin(3 * x[:, :1]) + x[:, 1:2] ** 2 + torch.exp(x[:, 2:])
@@ -187,9 +274,29 @@ def test_an_interrupt_returns_what_there_is(
     formula = ew.symbolize(*additive, progress=False)
     x = additive[1]
     torch.testing.assert_close(formula(x), additive[2], rtol=0, atol=1e-3)
-    if after == 1:
-        assert not formula.finished or error is OutOfTime
-        assert formula.numeric
+    assert not formula.finished
+    assert len(formula.numeric) == {1: 2, 4: 1}[after]  # within the second edge and the third
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 8, 15, 20])
+def test_ctrl_c_at_any_time_returns_a_formula(
+    additive: tuple[ew.KAN, Tensor, Tensor], after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = Problem.value, itertools.count(-1)
+
+    def value(self: Problem) -> float:
+        if next(calls) == 10 * after:
+            signal.raise_signal(signal.SIGINT)
+        return original(self)
+
+    monkeypatch.setattr(Problem, "value", value)
+    model, x, y = additive
+    before = copy.deepcopy(model.state_dict())
+    formula = ew.symbolize(model, x, y, progress=False)
+    assert not formula.finished
+    torch.testing.assert_close(formula(x), y, rtol=0, atol=1e-3)
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
+    assert all(math.isfinite(c.error) for c in formula.constants)
 
 
 def test_an_interrupt_before_constants_are_exact(
@@ -198,7 +305,7 @@ def test_an_interrupt_before_constants_are_exact(
     def interrupted(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_symbolize, "make_exact", interrupted)
+    monkeypatch.setattr(_exact, "_plainest", interrupted)
     formula = ew.symbolize(*additive, progress=False)
     assert not formula.finished
     assert formula.numeric == ()
@@ -213,11 +320,13 @@ def test_an_interrupt_before_constants_are_exact(
     ("arguments", "kind", "message"),
     [
         ({"names": ["a"]}, ew.ConfigError, "has 2 inputs, got 1 names"),
+        ({"names": []}, ew.ConfigError, "has 2 inputs, got 0 names"),
         ({"x": torch.zeros(20, 3)}, ew.ShapeError, r"x must have the shape \(batch, 2\)"),
         ({"y": torch.zeros(20, 2)}, ew.ShapeError, r"y must have the shape \(20, 1\)"),
         ({"y": torch.zeros(7, 1)}, ew.ShapeError, "they must be the same rows"),
         ({"y": torch.full((20, 1), torch.nan)}, ew.DataError, "20 missing or infinite values"),
         ({"y": torch.ones(20, 1)}, ew.DataError, "Column 0 of y is constant"),
+        ({"x": torch.zeros(20, 2)}, ew.DataError, "Column 0 of x is constant"),
         ({"held_out": 1.5}, ew.ConfigError, "held_out is a share of the rows between 0 and 1"),
         ({}, ew.DataError, "The network does not explain these data.*Fit it first"),
     ],

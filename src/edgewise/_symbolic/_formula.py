@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,8 @@ class Constant:
         edge: The edge that it belongs to.
         name: Which of a, b, c, d in `c * f(a * x + b) + d`.
         value: Its value.
-        error: Its standard error, from the curvature of the fit; zero if it is exact.
+        error: Its standard error, from the curvature of the fit; zero if it is exact, infinite if
+            the data do not determine it.
         exact: The exact number that it was replaced by, in SymPy, or None.
     """
 
@@ -46,13 +48,14 @@ class Constant:
 class Formula:
     """A formula for each output, with the error it makes on rows that it was not fitted to.
 
-    Call it on a NumPy array or a torch tensor of shape (batch, inputs); it returns (batch, outputs)
-    of the same kind.
+    Call it on a torch tensor or what NumPy reads as an array, of shape (batch, inputs); it returns
+    a tensor or an array (batch, outputs) in the same precision. Where it has no value, it is NaN.
 
     Attributes:
         exprs: A SymPy expression for each output, in the symbols x_1, x_2, ...; an edge that no
             primitive explains stays numeric and stands there as a function phi.
-        rmse: The root mean square error on held-out rows, in units of y.
+        rmse: The root mean square error on held-out rows, in units of y; infinite if it has no
+            value on some of them.
         network_rmse: The same error of the network that was read.
         spread: The standard deviation of y, to compare with.
         constants: The numbers that were fitted or made exact.
@@ -94,7 +97,10 @@ class Formula:
     @property
     def r2(self) -> float:
         """The share of the variance of held-out y that it explains."""
-        return 1 - (self.rmse / self.spread) ** 2
+        if self.spread == 0:
+            return 1.0 if self.rmse == 0 else -math.inf
+        share = self.rmse / self.spread
+        return 1 - share * share
 
     def latex(self, names: Sequence[str] | None = None) -> str:
         """Write it in LaTeX, numbers to six digits, with names for the inputs.
@@ -120,6 +126,11 @@ class Formula:
 
     def __call__(self, x: Any) -> Any:
         """Evaluate the formula: (batch, inputs) to (batch, outputs)."""
+        if not isinstance(x, Tensor):
+            array = np.asarray(x)
+            kind = array.dtype if array.dtype.kind == "f" else np.float64
+            values = self(torch.from_numpy(np.array(array, dtype=np.float64)))
+            return values.numpy().astype(kind, copy=False)
         if x.ndim != 2 or x.shape[1] != self.model.in_features:
             raise ShapeError(
                 f"This formula takes inputs of shape (batch, {self.model.in_features}), "
@@ -155,65 +166,57 @@ class Formula:
         return "\n".join(lines)
 
 
-def evaluate(exprs: tuple[Any, ...], model: KAN, x: Any) -> Any:
-    """Evaluate expressions; or the network, where they have functions that only it can compute."""
+def evaluate(exprs: tuple[Any, ...], model: KAN, x: Tensor) -> Tensor:
+    """Evaluate expressions; or the network, where they have functions that only it can compute.
+
+    It works in the network's precision and gives that of x. Where there is no value, it is NaN.
+    """
+    kind = x.dtype if x.is_floating_point() else model.dtype
+    x = x.to(model.dtype)
     if numeric_edges(model) or not _are_known(exprs):
-        with torch.no_grad():
-            if isinstance(x, Tensor):
-                return model(x.to(model.dtype)).to(x.dtype)
-            return model(torch.as_tensor(x, dtype=model.dtype)).numpy()
+        return model(x).to(kind)
     import sympy
 
-    modules = _TORCH if isinstance(x, Tensor) else _NUMPY
-    columns = [x[:, i] for i in range(x.shape[1])]
-    with np.errstate(all="ignore"):  # where a formula has no value, it is NaN
-        outputs = [
-            sympy.lambdify(input_symbols(len(columns)), expr, modules=modules)(*columns)
-            + 0 * columns[0]
-            for expr in exprs
-        ]
-    return torch.stack(outputs, -1) if isinstance(x, Tensor) else np.stack(outputs, -1)
+    symbols = input_symbols(x.shape[1])
+    outputs = []
+    for expr in exprs:
+        value = sympy.lambdify(symbols, expr, modules=[_FUNCTIONS, "numpy"])(*x.unbind(1))
+        outputs.append(torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(len(x)))
+    return torch.stack(outputs, -1).to(kind)
 
 
 def _are_known(exprs: tuple[Any, ...]) -> bool:
-    """Whether NumPy and torch have all functions: those of a user's primitives they may not."""
+    """Whether torch has all functions: those of a user's primitives it may not."""
     import sympy
 
-    functions = {f.func.__name__ for expr in exprs for f in expr.atoms(sympy.Function)}
-    return functions <= set(_SYMPY)
+    plain = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Number, sympy.NumberSymbol, sympy.Symbol)
+    parts = (part for expr in exprs for part in sympy.preorder_traversal(expr))
+    return all(isinstance(part, plain) or part.func.__name__ in _KNOWN for part in parts)
 
 
-_SYMPY = (
+_KNOWN = {
     *("sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "atanh"),
     *("exp", "log", "erf", "Abs", "sign"),
-)
+}
 
 
-def _numpy_erf(u: Any) -> Any:
-    return torch.erf(torch.as_tensor(u)).numpy()
-
-
-def _either(name: str) -> Any:
+def _of_numbers_too(name: str) -> Any:
     """A function of tensors, and of the numbers that stand in a formula."""
 
     def call(u: Any) -> Any:
-        return getattr(torch, name)(u) if isinstance(u, Tensor) else getattr(np, name)(u)
+        return getattr(torch, name)(torch.as_tensor(u, dtype=torch.float64))
 
     return call
 
 
-_NUMPY: list[Any] = [{"erf": _numpy_erf}, "numpy"]
-_TORCH: list[Any] = [
-    {
-        name: _either(name)
-        for name in (
-            *("sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan"),
-            *("arctanh", "exp", "log", "sqrt", "abs", "sign"),
-        )
-    }
-    | {"erf": torch.erf},
-    "numpy",
-]
+_FUNCTIONS = {
+    name: _of_numbers_too(name)
+    for name in (
+        *("sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "arctanh"),
+        *("exp", "log", "erf", "sqrt", "abs", "sign"),
+    )
+}
+"""By the names that SymPy gives them in code for NumPy."""
 
 
 def shorten(expr: Any, digits: int = 6) -> Any:
