@@ -20,6 +20,7 @@ from edgewise._fit import OutOfTime, Problem
 from edgewise._symbolic import _beam, _exact
 
 x_1, x_2, x_3 = sympy.symbols("x_1 x_2 x_3", real=True)
+FEW = ew.PRIMITIVES.only("x", "x^2", "x^3", "sin", "exp", "tanh")
 
 
 def sample(inputs: int, rows: int = 400, low: float = -1.0, high: float = 1.0) -> Tensor:
@@ -45,7 +46,6 @@ def found(widths: list[Any], x: Tensor, y: Tensor, **settings: Any) -> ew.Formul
         ([2, 1, 1], sympy.sqrt(x_1**2 + x_2**2), (0.5, 2)),
         ([2, 1, 1], x_1 * x_2, (0.5, 2)),
         ([2, (0, 1)], x_1 * x_2, (-1, 1)),
-        ([2, 1, 1], 1 / (1 + x_1 + x_2 * 2), (0, 1)),
         ([1, 1], sympy.tanh(3 * x_1) / 4 + 1, (-1, 1)),
         ([1, 1], sympy.exp(x_1 - 2001), (2000, 2003)),  # years
         ([1, 1], (x_1 - 2001) ** 2, (2000, 2003)),
@@ -87,7 +87,7 @@ def test_an_input_that_is_noise_is_dropped() -> None:
     x = sample(3)
     y = torch.sin(3 * x[:, :1]) + x[:, 1:2] ** 2 + 0.1 * noise(400, 1)
     model = ew.fit(ew.KAN([3, 1]), x, y, seed=0, progress=False).model
-    formula = ew.symbolize(model, x, y, progress=False)
+    formula = ew.symbolize(model, x, y, library=FEW, progress=False)
     assert formula.expr.free_symbols == {x_1, x_2}
 
 
@@ -95,7 +95,7 @@ def test_noise_makes_no_wild_formula() -> None:
     x = sample(2, 200)
     y = x[:, :1] + 2 * x[:, 1:] + 0.3 * noise(200, 1)
     model = ew.fit(ew.KAN([2, 2, 1]), x, y, seed=0, refine=False, progress=False).model
-    formula = ew.symbolize(ew.prune(model, x), x, y, progress=False)
+    formula = ew.symbolize(ew.prune(model, x), x, y, library=FEW, progress=False)
     assert sympy.Poly(formula.expr, x_1, x_2).total_degree() == 1
     assert formula.rmse == pytest.approx(0.3, rel=0.3)
 
@@ -106,12 +106,12 @@ def test_the_same_seed_gives_the_same_formula_and_the_network_stays() -> None:
     model = ew.fit(ew.KAN([2, 1]), x, y, seed=0, progress=False).model
     before = copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
-    first = ew.symbolize(model, x, y, seed=3, progress=False)
-    second = ew.symbolize(model, x, y, seed=3, progress=False)
+    first = ew.symbolize(model, x, y, seed=3, library=FEW, progress=False)
+    second = ew.symbolize(model, x, y, seed=3, library=FEW, progress=False)
     assert torch.equal(torch.get_rng_state(), state)
     assert first.exprs == second.exprs
     assert first.rmse == second.rmse
-    other = ew.symbolize(model, x, y, seed=4, progress=False)
+    other = ew.symbolize(model, x, y, seed=4, library=FEW, progress=False)
     assert other.rmse != first.rmse  # other rows are held out
     assert first.constants == second.constants
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
@@ -125,7 +125,8 @@ def test_a_word_is_preferred_to_a_spline_on_few_intervals(name: str) -> None:
     curve = ew.PRIMITIVES[name].torch(2 * x[:, :1])
     y = curve / curve.std() + torch.sin(3 * x[:, 1:]) + 0.2 * noise(400, 1)
     model = ew.fit(ew.KAN([2, 1]), x, y, seed=0, refine=False, progress=False).model
-    formula = ew.symbolize(model, x, y, progress=False)
+    library = ew.PRIMITIVES.only("x", "sin", "tan", name)
+    formula = ew.symbolize(model, x, y, library=library, progress=False)
     assert formula.numeric == ()
     assert formula.rmse == pytest.approx(0.2, rel=0.2)
 
@@ -141,8 +142,9 @@ def test_a_root_may_begin_at_zero(law: Any) -> None:
 
 def test_forms_of_data(additive: tuple[ew.KAN, Tensor, Tensor]) -> None:
     model, x, y = additive
-    expected = ew.symbolize(model, x, y, progress=False)
-    formula = ew.symbolize(model, x.numpy(), y[:, 0].numpy(), names=["a", "b", "c"], progress=False)
+    settings: dict[str, Any] = {"library": FEW, "progress": False}
+    expected = ew.symbolize(model, x, y, **settings)
+    formula = ew.symbolize(model, x.numpy(), y[:, 0].numpy(), names=["a", "b", "c"], **settings)
     assert formula.exprs == expected.exprs
     assert formula.names == ("a", "b", "c")
     assert formula.rmse == expected.rmse
@@ -152,7 +154,7 @@ def test_a_network_in_single_precision_can_be_read() -> None:
     x = sample(2).float()
     y = torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2
     model = ew.fit(ew.KAN([2, 1], dtype=torch.float32), x, y, seed=0, progress=False).model
-    formula = ew.symbolize(model, x, y, progress=False)
+    formula = ew.symbolize(model, x, y, library=FEW, progress=False)
     assert sympy.simplify(formula.expr - sympy.sin(3 * x_1) - x_2**2) == 0
     assert formula.model.dtype == torch.float64
     assert model.dtype == torch.float32
@@ -162,7 +164,7 @@ def test_a_network_in_single_precision_can_be_read() -> None:
 def test_several_outputs_each_have_a_formula() -> None:
     x = sample(2, 200)
     y = torch.stack([torch.sin(3 * x[:, 0]) + x[:, 1], torch.exp(x[:, 1])], 1)
-    formula = found([2, 2], x, y)
+    formula = found([2, 2], x, y, library=FEW)
     assert formula.exprs == (sympy.sin(3 * x_1) + x_2, sympy.exp(x_2))
 
 
@@ -175,7 +177,7 @@ def test_an_output_that_is_constant_does_no_harm() -> None:
         wide.parts()[0][0].basis = model.parts()[0][0].basis
         wide.parts()[0][0].coef[0] = model.parts()[0][0].coef[0]
         wide.parts()[0][0].coef[1] = 0
-    formula = ew.symbolize(wide, x, y, progress=False)
+    formula = ew.symbolize(wide, x, y, library=FEW, progress=False)
     assert formula.exprs[0] == sympy.sin(3 * x_1)
     assert float(formula(x)[:, 1].abs().max()) < 1e-3
 
@@ -187,7 +189,7 @@ def test_an_input_that_is_constant_where_it_is_fitted_does_no_harm() -> None:
     order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
     x[:, 1] = 0
     x[order[0], 1] = 1  # a row that is held out
-    formula = ew.symbolize(model, x, y, progress=False)
+    formula = ew.symbolize(model, x, y, library=FEW, progress=False)
     assert formula.expr == sympy.sin(3 * x_1)
 
 
@@ -230,7 +232,7 @@ def test_outputs_of_a_classifier_can_be_read() -> None:
     labels = (x[:, 0] + x[:, 1] > 0).long()
     model = ew.fit(ew.KAN([2, 2]), x, labels, loss="cross-entropy", seed=0, progress=False).model
     with torch.no_grad():
-        formula = ew.symbolize(model, x, model(x), progress=False)
+        formula = ew.symbolize(model, x, model(x), library=FEW, progress=False)
     agree = (formula(x).argmax(1) == labels).double().mean()
     assert float(agree) > 0.97
     assert len(formula.exprs) == 2
@@ -271,7 +273,7 @@ def test_an_interrupt_returns_what_there_is(
         return original(*arguments)
 
     monkeypatch.setattr(_beam, "_extend", extend)
-    formula = ew.symbolize(*additive, progress=False)
+    formula = ew.symbolize(*additive, library=FEW, progress=False)
     x = additive[1]
     torch.testing.assert_close(formula(x), additive[2], rtol=0, atol=1e-3)
     assert not formula.finished
@@ -292,7 +294,7 @@ def test_ctrl_c_at_any_time_returns_a_formula(
     monkeypatch.setattr(Problem, "value", value)
     model, x, y = additive
     before = copy.deepcopy(model.state_dict())
-    formula = ew.symbolize(model, x, y, progress=False)
+    formula = ew.symbolize(model, x, y, library=FEW, progress=False)
     assert not formula.finished
     torch.testing.assert_close(formula(x), y, rtol=0, atol=1e-3)
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
@@ -306,7 +308,7 @@ def test_an_interrupt_before_constants_are_exact(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_exact, "_plainest", interrupted)
-    formula = ew.symbolize(*additive, progress=False)
+    formula = ew.symbolize(*additive, library=FEW, progress=False)
     assert not formula.finished
     assert formula.numeric == ()
     assert all(constant.exact is None for constant in formula.constants)
