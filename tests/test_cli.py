@@ -224,6 +224,17 @@ def test_show_tells_what_a_model_is(fitted: Path) -> None:
         assert word in result.stdout
 
 
+def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+    notes = {"inputs": '["t [s]", "[/b]"]', "target": "v [m/s]"}
+    notes["scores"] = '[{"name": "[red]", "detail": "", "rmse": 1.0, "r2": null}]'
+    ew.save(ew.KAN([2, 1]), tmp_path / "m.safetensors", notes=notes)
+    shown = edgewise("show", tmp_path / "m.safetensors").stdout
+    assert "v [m/s] from t [s], [/b]" in shown
+    assert "RMSE in the unit of v [m/s]" in shown
+    assert "[red]" in shown
+    assert "no value" in shown
+
+
 def test_show_of_a_model_from_python_is_its_shape(tmp_path: Path) -> None:
     ew.save(ew.KAN([2, 1]), tmp_path / "m.safetensors")
     assert edgewise("show", tmp_path / "m.safetensors").stdout.startswith("KAN([2, 1]")

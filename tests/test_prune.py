@@ -13,18 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import edgewise as ew
+from builders import put
 from edgewise._layer import Lock
 
 
 def uniform(rows: int, inputs: int) -> Tensor:
     return 2 * torch.rand(rows, inputs, dtype=torch.float64) - 1
-
-
-def put(model: ew.KAN, edge: tuple[int, int, int], name: str, *constants: float) -> None:
-    """Lock an edge (layer, source, target) to a primitive."""
-    depth, i, o = edge
-    numbers = torch.tensor(constants, dtype=model.dtype)
-    model.parts()[depth][0].lock(o, i, Lock(ew.PRIMITIVES[name], numbers))
 
 
 def line(model: ew.KAN, edge: tuple[int, int, int], slope: float, shift: float = 0.0) -> None:

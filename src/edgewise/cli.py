@@ -222,8 +222,11 @@ def _messages() -> Iterator[None]:
     except (EdgewiseError, OSError) as error:
         typer.echo(f"edgewise: {error}", err=True)
         raise typer.Exit(1) from None
-    except (Interrupted, KeyboardInterrupt):
+    except Interrupted:
         typer.echo("edgewise: interrupted before there was anything to keep.", err=True)
+        raise typer.Exit(130) from None
+    except KeyboardInterrupt:
+        typer.echo("edgewise: interrupted.", err=True)
         raise typer.Exit(130) from None
 
 
@@ -233,7 +236,7 @@ def _say(sentence: str) -> None:
 
 
 def _print(grid: Grid) -> None:
-    Console(soft_wrap=True, highlight=False).print(grid)
+    Console(soft_wrap=True, highlight=False, markup=False).print(grid)  # names may hold brackets
 
 
 def _scores(scores: Sequence[Score], target: str) -> Grid:

@@ -14,17 +14,12 @@ import torch
 from torch import Tensor
 
 import edgewise as ew
+from builders import put
 from edgewise._layer import Lock
 from edgewise._symbolic._formula import evaluate
 
 X = 2 * torch.rand(60, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) - 1
 x_1, x_2 = sympy.symbols("x_1 x_2", real=True)
-
-
-def put(model: ew.KAN, edge: tuple[int, int, int], name: str, *constants: float) -> None:
-    depth, i, o = edge
-    numbers = torch.tensor(constants, dtype=model.dtype)
-    model.parts()[depth][0].lock(o, i, Lock(ew.PRIMITIVES[name], numbers))
 
 
 def read(model: ew.KAN, y: Tensor, x: Tensor = X, **settings: Any) -> ew.Formula:

@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import edgewise as ew
+from builders import put
 from edgewise._layer import Lock
 from edgewise._symbolic._gauge import fix_gauge, fix_primitive
 
 EVERYWHERE = ["x", "x^2", "x^3", "exp", "sin", "cos", "tanh", "sinh", "gaussian", "arctan", "abs"]
-
-
-def put(model: ew.KAN, edge: tuple[int, int, int], name: str, *constants: float) -> None:
-    depth, i, o = edge
-    numbers = torch.tensor(constants, dtype=torch.float64)
-    model.parts()[depth][0].lock(o, i, Lock(ew.PRIMITIVES[name], numbers))
 
 
 def constants(model: ew.KAN) -> list[list[float]]:

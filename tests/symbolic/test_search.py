@@ -14,7 +14,7 @@ from scipy.optimize import curve_fit
 from torch import Tensor
 
 import edgewise as ew
-from edgewise._fit import Data, Monitor
+from builders import evidence_for, noise, put, sample
 from edgewise._layer import Lock
 from edgewise._symbolic._beam import search
 from edgewise._symbolic._eliminate import eliminate
@@ -22,25 +22,6 @@ from edgewise._symbolic._evidence import Evidence, Place, locks, numeric_edges
 from edgewise._symbolic._exact import make_exact
 from edgewise._symbolic._gauge import fix_gauge
 from edgewise._symbolic._plainer import make_plainer
-
-
-def put(model: ew.KAN, edge: tuple[int, int, int], name: str, *constants: float) -> None:
-    depth, i, o = edge
-    numbers = torch.tensor(constants, dtype=model.dtype)
-    model.parts()[depth][0].lock(o, i, Lock(ew.PRIMITIVES[name], numbers))
-
-
-def sample(rows: int, inputs: int, seed: int = 5) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 2 * torch.rand(rows, inputs, dtype=torch.float64, generator=generator) - 1
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
-
-
-def evidence_for(model: ew.KAN, x: Tensor, y: Tensor) -> Evidence:
-    return Evidence(model, Data(x, y, x[:20], y[:20]), Monitor(None, False))
 
 
 def fitted(widths: list[Any], x: Tensor, y: Tensor) -> ew.KAN:

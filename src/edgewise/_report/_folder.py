@@ -27,12 +27,12 @@ def write(run: Run, folder: Path, command: Sequence[str]) -> list[Path]:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    save(run.model, folder / "model.safetensors", notes=_notes(run))  # first what took the time
     pictures = {
         "network": _pictures.network(run),
         "history": _pictures.history(run),
         "scatter": _pictures.scatter(run),
     }
-    save(run.model, folder / "model.safetensors", notes=_notes(run))
     (folder / "network.png").write_bytes(pictures["network"])
     (folder / "history.png").write_bytes(pictures["history"])
     (folder / "formula.tex").write_text(_tex(run), encoding="utf-8")

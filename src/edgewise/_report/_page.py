@@ -116,7 +116,7 @@ def _network(run: Run, pictures: Mapping[str, bytes]) -> str:
         (
             _text(name),
             f'<div class="bar" style="width:{160 * share / most:.0f}px"></div>',
-            _n(share),
+            f"{share:.2f}",
         )
         for name, share in ranked
     ]
@@ -197,10 +197,6 @@ def _text(text: str) -> str:
 
 def _bold(text: str, bold: bool) -> str:
     return f"<b>{text}</b>" if bold else text
-
-
-def _n(value: float) -> str:
-    return f"{value:.2f}"
 
 
 def _number(value: float) -> str:

@@ -18,6 +18,8 @@ from edgewise._symbolic._evidence import Place, numeric_edges
 from edgewise._symbolic._snap import Exact
 from edgewise._types import Edge
 
+_LISTED = 5  # numeric edges in print
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -160,7 +162,9 @@ class Formula:
             lines.append("where " + ", ".join(legend))
         lines[-1] += f"   rmse {self.rmse:.2g}"
         if self.numeric:
-            edges = ", ".join(str(edge) for edge in self.numeric)
+            edges = ", ".join(str(edge) for edge in self.numeric[:_LISTED])
+            if len(self.numeric) > _LISTED:
+                edges += f" and {len(self.numeric) - _LISTED} more"
             why = "No primitive explains" if self.finished else "The search ended before"
             lines.append(f"{why} {edges}: there the formula stays numeric.")
         return "\n".join(lines)
