@@ -7,10 +7,11 @@ TORCH ?= torch==2.13.0
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
+CMAKE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 export MPLBACKEND := Agg
 export OMP_WAIT_POLICY := PASSIVE # threads that wait do not hold up those that work
 
-.PHONY: help install demo test slow lint types imports docs bench format hooks ci clean
+.PHONY: help install demo test slow sanitize lint types imports docs bench format hooks ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +27,14 @@ test: .make/install ## run the tests and the examples of docstrings and README
 
 slow: .make/install ## run the studies that take minutes
 	$(BIN)/python -m pytest -m slow -q
+
+sanitize: .make/install ## run the tests of the kernels with address and undefined-behavior sanitizers
+	$(CMAKE) -B build/sanitize -DEDGEWISE_SANITIZE=ON > /dev/null
+	$(BIN)/cmake --build build/sanitize
+	rm -rf build/sanitized && cp -r src build/sanitized && rm -f build/sanitized/edgewise/_kernels/_core*
+	$(BIN)/cmake --install build/sanitize --prefix build/sanitized
+	LD_PRELOAD=$$($(CXX) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+		$(BIN)/python -m pytest -q -o pythonpath="build/sanitized tests" tests/kernels
 
 lint: .make/install ## check format and style
 	$(BIN)/ruff format --check .
@@ -64,8 +73,16 @@ clean: ## remove what make has made
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	@mkdir -p .make && touch $@
 
-.make/install: .make/venv pyproject.toml
+.make/packages: .make/venv pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	@touch $@
+
+# Without a C++ compiler nothing is built, and the kernels run in plain torch.
+.make/install: .make/packages CMakeLists.txt $(wildcard native/*)
+	@echo "Building the compiled core (about a minute)"
+	@$(CMAKE) -B build/core > .make/core.log 2>&1 && $(BIN)/cmake --build build/core >> .make/core.log 2>&1 \
+		&& $(BIN)/cmake --install build/core --prefix src >> .make/core.log 2>&1 \
+		|| { cat .make/core.log; exit 1; }
 	@touch $@
 
 .make/docs: .make/install

@@ -6,6 +6,7 @@ from edgewise import plot as plot
 # networks
 from edgewise._network import KAN as KAN
 from edgewise._layer import KANLayer as KANLayer
+from edgewise._linear import KANLinear as KANLinear
 from edgewise._network import Trace as Trace
 from edgewise._network import trace as trace
 
@@ -46,6 +47,10 @@ from edgewise._primitives import PRIMITIVES as PRIMITIVES
 from edgewise._primitives import Library as Library
 from edgewise._primitives import Primitive as Primitive
 from edgewise._types import Edge as Edge
+
+# kernels
+from edgewise._kernels import Kernels as Kernels
+from edgewise._kernels import kernels as kernels
 
 # files
 from edgewise._io import load as load

@@ -61,7 +61,11 @@ def test_values_and_derivatives(
     basis = BSpline(len(DOMAINS), grid=grid, degree=degree, domain=DOMAINS.to(dtype), dtype=dtype)
     x = inside(basis, 50)
     expected = reference(basis, x, order)
-    close(basis.values(x, 2)[order], expected, tolerance)
+    # evenly spaced knots are taken as exactly even, and the stored ones, which SciPy gets, are not
+    low, high = basis.domain.unbind(-1)
+    reach = float((basis.knots.abs().amax(1) / (high - low)).max())
+    uneven = 2 * grid * torch.finfo(dtype).eps * reach
+    close(basis.values(x, 2)[order], expected, tolerance + uneven)
 
 
 @pytest.mark.parametrize("degree", DEGREES)

@@ -14,11 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._fit._losses import Loss
+from edgewise._kernels import Columns, gram, kernels, mirror, pull
 from edgewise._layer import KANLayer
 from edgewise._network import KAN
 
-_CHUNK_ENTRIES = 4_000_000
-"""The size of a chunk's Jacobian: 32 MB in float64."""
+_CHUNK_ENTRIES = 8_000_000
+"""How many numbers are held for a chunk of samples: 64 MB in float64."""
 
 
 class ParameterVector:
@@ -106,71 +107,74 @@ def normal_equations(
     size = ParameterVector(model).size
     H, g = x.new_zeros(size, size), x.new_zeros(size)
     value = x.new_zeros(())
-    rows = max(1, _CHUNK_ENTRIES // max(1, size * model.out_features))
+    rows = max(1, _CHUNK_ENTRIES // _entries(model))
     for chunk, target in zip(x.split(rows), y.split(rows), strict=True):
-        J, pull, prediction = linearize(model, chunk, target, loss)
-        H.addmm_(J.T, J)
-        g += pull
+        columns, pulls, prediction = linearize(model, chunk, target, loss)
+        gram(columns, H)
+        g += pulls
         value += loss.value(prediction, target) * len(chunk)
-    return NormalEquations(float(value) / len(x), g / len(x), H / len(x))
+    return NormalEquations(float(value) / len(x), g / len(x), mirror(H) / len(x))
 
 
 def linearize(
     model: KAN, x: Float[Tensor, "batch inputs"], y: Tensor, loss: Loss
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the Jacobian times the loss's root (batch·rows, parameters), gradient and output."""
+) -> tuple[list[Columns], Tensor, Tensor]:
+    """Give the columns of the loss's root, its gradient (parameters,) and the output."""
     steps = []
     for layer, nodes in model.parts():
         step = _forward(layer, x)
         steps.append(step)
         x = nodes(step.sums)
     signal = torch.cat([loss.root(x, y), loss.gradient(x, y).unsqueeze(1)], 1)
-    blocks, pulls = [], []  # (batch, rows, outputs): the last row is the gradient's
+    columns, pulls = [], []
     for (layer, nodes), step in reversed(list(zip(model.parts(), steps, strict=True))):
-        d = nodes.backward(signal, step.sums)  # (batch, rows, sums)
-        columns = _columns(layer, step, d[:, :-1])
-        blocks.append(columns.flatten(0, 1))
-        pulls.append(_pull(layer, step, d[:, -1]))
+        d = nodes.backward(signal, step.sums)  # (batch, rows, sums): the last row is the gradient's
+        pieces = _columns(layer, step, d)
+        columns[:0] = [piece._replace(signal=piece.signal[:, :-1]) for piece in pieces]
+        pulls[:0] = [pull(piece._replace(signal=piece.signal[:, -1:])) for piece in pieces]
         signal = torch.einsum("bro,boi->bri", d, step.slopes)
-    return torch.cat(blocks[::-1], -1), torch.cat(pulls[::-1]), x
+    return columns, torch.cat(pulls), x
 
 
 class _Step(NamedTuple):
     """What the way forward through a layer leaves for the way back."""
 
-    basis: Tensor  # (batch, inputs, basis)
+    start: Tensor  # (batch, inputs)
+    values: Tensor  # (batch, inputs, support)
     sums: Tensor  # (batch, sums)
     slopes: Tensor  # (batch, sums, inputs): the derivative of each edge
     by_constant: list[Tensor]  # for each lock (batch, free)
 
 
 def _forward(layer: KANLayer, x: Tensor) -> _Step:
-    values, slopes = layer.basis.values(x, 1)
     coef = layer.coef.detach() * layer.mask.unsqueeze(-1)
-    sums = torch.einsum("bik,oik->bo", values, coef)
-    slope = torch.einsum("bik,oik->boi", slopes, coef)
+    edges, slopes = layer.basis.edges(x, coef, 1)
+    sums = edges.sum(-1)
     by_constant = []
     for (o, i), lock in layer.locked():
-        value, slope[:, o, i], columns = lock.columns(x[:, i])
+        value, slopes[:, o, i], columns = lock.columns(x[:, i])
         sums[:, o] += value
         by_constant.append(columns[:, lock.free])
-    return _Step(values, sums, slope, by_constant)
+    return _Step(*layer.basis.local(x), sums, slopes, by_constant)
 
 
-def _columns(layer: KANLayer, step: _Step, d: Tensor) -> Tensor:
-    """The layer's columns of the Jacobian, (batch, rows, parameters)."""
-    o, i = layer.mask.nonzero(as_tuple=True)
-    # (batch, rows, edges, basis)
-    numeric = d[:, :, o].unsqueeze(-1) * step.basis[:, i].unsqueeze(1)
-    pieces = [numeric.flatten(2)]
-    for ((o_lock, _), _), columns in zip(layer.locked(), step.by_constant, strict=True):
-        pieces.append(d[:, :, o_lock].unsqueeze(-1) * columns.unsqueeze(1))
-    return torch.cat(pieces, -1)
-
-
-def _pull(layer: KANLayer, step: _Step, d: Tensor) -> Tensor:
-    """The layer's part of the gradient, (parameters,)."""
-    pieces = [torch.einsum("bo,bik->oik", d, step.basis)[layer.mask].flatten()]
+def _columns(layer: KANLayer, step: _Step, d: Tensor) -> list[Columns]:
+    """The layer's columns: those of its splines, then those of each lock's constants."""
+    pieces = [Columns(step.start, step.values, d, layer.mask.nonzero(), layer.basis.size)]
     for ((o, _), _), columns in zip(layer.locked(), step.by_constant, strict=True):
-        pieces.append(d[:, o] @ columns)
-    return torch.cat(pieces)
+        start = step.start.new_zeros((len(columns), 1))
+        edge = step.start.new_zeros((1, 2))
+        pieces.append(
+            Columns(start, columns.unsqueeze(1), d[:, :, o : o + 1], edge, columns.shape[-1])
+        )
+    return pieces
+
+
+def _entries(model: KAN) -> int:
+    """How many numbers are held for a sample, or, without the core, the size of its Jacobian."""
+    if kernels().name == "torch" or model.device.type != "cpu":
+        return ParameterVector(model).size * model.out_features + 1
+    return sum(
+        layer.coef.shape[0] * layer.in_features + 50 * layer.in_features
+        for layer, _ in model.parts()
+    )

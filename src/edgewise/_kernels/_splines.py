@@ -1,4 +1,4 @@
-"""B-splines on any knots, by their local support, in plain torch.
+"""B-splines on any knots, by their local support.
 
 Letters follow de Boor, *A Practical Guide to Splines* (1978): knots `t`, degree `k`, and the
 interval `r` with `t_r <= x < t_{r+1}`, on which the functions `r-k` to `r` are the only non-zero
@@ -7,9 +7,16 @@ ones.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from edgewise._kernels._backend import CORE, differentiable, is_native, operator, threads
+
+_HIGHEST = 4
+"""The highest derivative that the core gives."""
 
 
 def local_splines(
@@ -17,7 +24,7 @@ def local_splines(
     knots: Float[Tensor, "inputs knots"],
     degree: int,
     order: int = 0,
-) -> tuple[Int[Tensor, "batch inputs"], list[Float[Tensor, "batch inputs support"]]]:
+) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "derivatives batch inputs support"]]:
     """Evaluate the `degree + 1` B-splines that are not zero at each x, and their derivatives.
 
     Outside the first and last inner knot every function goes on linearly.
@@ -26,38 +33,15 @@ def local_splines(
         x: Points.
         knots: Increasing knots of each input: `degree` of them stand before and after the grid.
         degree: Degree of the pieces.
-        order: The highest derivative wanted, 0 to 2.
+        order: The highest derivative wanted.
 
     Returns:
-        The index of the first of the non-zero functions, and a list with the values, then the first
-        derivatives, and so on up to `order`.
+        The index of the first of the non-zero functions, and the values, the first derivatives, and
+        so on up to `order`.
     """
-    k = degree
-    last = knots.shape[1] - k - 1  # the grid is t_k ... t_last
-    low, high = knots[:, k], knots[:, last]
-    inside = torch.minimum(torch.maximum(x, low), high)  # (batch, inputs)
-    r = torch.searchsorted(knots.detach(), inside.detach().T.contiguous(), right=True).T - 1
-    r = r.clamp(k, last - 1)  # (batch, inputs)
-
-    # t[..., j] = t_{r-k+1+j}, the 2k knots that the recursion needs
-    window = r.unsqueeze(-1) + torch.arange(1 - k, k + 1, device=x.device)  # (batch, inputs, 2k)
-    t = knots.expand(x.shape[0], -1, -1).gather(-1, window)
-
-    lower = _recursion(inside, t, k)
-    values = lower[k]
-    first = _derivative(lower[k - 1], t, k)
-    beyond = (x - inside).unsqueeze(-1)
-    result = [values + beyond * first]
-    if order >= 1:
-        result.append(first)
-    if order >= 2:
-        within = (beyond == 0).to(x.dtype)
-        if k >= 2:
-            second = _derivative(_derivative(lower[k - 2], t, k - 1), t, k)
-        else:
-            second = torch.zeros_like(values)
-        result.append(second * within)
-    return r - k, result
+    if order <= _HIGHEST and is_native(x):
+        return _differentiable_splines(x, knots, degree, order)
+    return local_splines_twin(x, knots, degree, order)
 
 
 def dense_splines(
@@ -72,6 +56,36 @@ def dense_splines(
     index = start.unsqueeze(-1) + torch.arange(degree + 1, device=x.device)
     empty = x.new_zeros((*x.shape, size))
     return [empty.scatter(-1, index, values) for values in local]
+
+
+def local_splines_twin(
+    x: Tensor, knots: Tensor, degree: int, order: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Do what `local_splines` does in plain torch, on any device."""
+    k = degree
+    last = knots.shape[1] - k - 1  # the grid is t_k ... t_last
+    low, high = knots[:, k], knots[:, last]
+    inside = torch.minimum(torch.maximum(x, low), high)  # (batch, inputs)
+    r = torch.searchsorted(knots.detach(), inside.detach().T.contiguous(), right=True).T - 1
+    r = r.clamp(k, last - 1)  # (batch, inputs)
+
+    # t[..., j] = t_{r-k+1+j}, the 2k knots that the recursion needs
+    window = r.unsqueeze(-1) + torch.arange(1 - k, k + 1, device=x.device)  # (batch, inputs, 2k)
+    t = knots.expand(x.shape[0], -1, -1).gather(-1, window)
+
+    lower = _recursion(inside, t, k)
+    beyond = (x - inside).unsqueeze(-1)
+    first = _derivative(lower[k - 1], t, k)
+    result = [lower[k] + beyond * first]
+    for m in range(1, order + 1):
+        if m > k:
+            result.append(torch.zeros_like(first) * x.unsqueeze(-1))
+            continue
+        derivative = lower[k - m]
+        for d in range(k - m + 1, k + 1):
+            derivative = _derivative(derivative, t, d)
+        result.append(derivative if m == 1 else derivative * (beyond == 0).to(x.dtype))
+    return r - k, torch.stack(result)
 
 
 def _recursion(x: Tensor, t: Tensor, k: int) -> list[Tensor]:
@@ -93,3 +107,36 @@ def _derivative(lower: Tensor, t: Tensor, d: int) -> Tensor:
     share = d * lower / (t[..., k : k + d] - t[..., k - d : k])
     zero = torch.zeros_like(share[..., :1])
     return torch.cat([zero, share], -1) - torch.cat([share, zero], -1)
+
+
+def _fake(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
+    return (
+        x.new_empty(x.shape, dtype=torch.int64),
+        x.new_empty((order + 1, *x.shape, degree + 1)),
+    )
+
+
+@operator(
+    "local_splines(Tensor x, Tensor knots, int degree, int order) -> (Tensor, Tensor)", fake=_fake
+)
+def _local_splines(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
+    start, values = _fake(x, knots, degree, order)
+    x, knots = x.detach().contiguous(), knots.detach().contiguous()
+    team = threads(values.numel() * degree)
+    CORE.local_splines(x, knots, degree, order, start, values, team)  # type: ignore[union-attr]
+    return start, values
+
+
+def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    x, knots, ctx.degree, ctx.order = inputs
+    ctx.save_for_backward(x, knots)
+    ctx.mark_non_differentiable(output[0])
+
+
+def _backward(ctx: Any, _: Tensor, g: Tensor) -> tuple[Tensor, None, None, None]:
+    x, knots = ctx.saved_tensors
+    _, values = local_splines(x, knots, ctx.degree, ctx.order + 1)
+    return (g * values[1:]).sum((0, -1)), None, None, None
+
+
+_differentiable_splines = differentiable(_local_splines, _save, _backward)

@@ -85,6 +85,33 @@ class Basis(nn.Module, ABC):
         """Evaluate all functions."""
         return self.values(x)[0]
 
+    def local(
+        self, x: Float[Tensor, "batch inputs"]
+    ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "batch inputs support"]]:
+        """Evaluate the functions that may be other than zero at each x.
+
+        Returns:
+            The index of the first of them, and their values; all functions, unless a family says
+            better.
+        """
+        return torch.zeros_like(x, dtype=torch.int64), self(x)
+
+    def sums(
+        self, x: Float[Tensor, "batch inputs"], coef: Float[Tensor, "outputs inputs basis"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Evaluate edges with these coefficients, and sum those that enter the same output."""
+        return torch.einsum("bik,oik->bo", self(x), coef)
+
+    def edges(
+        self,
+        x: Float[Tensor, "batch inputs"],
+        coef: Float[Tensor, "outputs inputs basis"],
+        order: int = 0,
+    ) -> Float[Tensor, "derivatives batch outputs inputs"]:
+        """Evaluate edges with these coefficients, and their derivatives up to `order`."""
+        bases = self.values(x, order)
+        return torch.stack([torch.einsum("bik,oik->boi", basis, coef) for basis in bases])
+
     def transfer_from(self, old: Basis) -> Float[Tensor, "inputs new old"]:
         """Give the matrix that carries coefficients of an old basis to this one.
 

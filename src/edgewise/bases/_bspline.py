@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from edgewise._errors import ConfigError, ShapeError
-from edgewise._kernels import dense_splines
+from edgewise._kernels import dense_splines, local_splines, spline_edges, spline_layer
 from edgewise.bases._basis import Basis
 
 
@@ -100,8 +100,30 @@ class BSpline(Basis):
     def values(
         self, x: Float[Tensor, "batch inputs"], order: int = 0
     ) -> list[Float[Tensor, "batch inputs basis"]]:
-        """Evaluate all functions and their derivatives up to `order` (0 to 2)."""
+        """Evaluate all functions and their derivatives up to `order`."""
         return dense_splines(x, self.knots, self.degree, order)
+
+    def local(
+        self, x: Float[Tensor, "batch inputs"]
+    ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "batch inputs support"]]:
+        """Evaluate the degree + 1 functions that are not zero at each x."""
+        start, values = local_splines(x, self.knots, self.degree)
+        return start, values[0]
+
+    def sums(
+        self, x: Float[Tensor, "batch inputs"], coef: Float[Tensor, "outputs inputs basis"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Evaluate edges with these coefficients, and sum those that enter the same output."""
+        return spline_layer(x, coef, self.knots, self.degree)
+
+    def edges(
+        self,
+        x: Float[Tensor, "batch inputs"],
+        coef: Float[Tensor, "outputs inputs basis"],
+        order: int = 0,
+    ) -> Float[Tensor, "derivatives batch outputs inputs"]:
+        """Evaluate edges with these coefficients, and their derivatives up to `order`."""
+        return spline_edges(x, coef, self.knots, self.degree, order)
 
     def line(self) -> tuple[Float[Tensor, "inputs basis"], Float[Tensor, "inputs basis"]]:
         """Give the coefficients of 1 and of x: ones, and the Greville points (knot averages)."""

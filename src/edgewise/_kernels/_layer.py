@@ -1,0 +1,150 @@
+"""The fused layer: edges times basis, summed, with the basis never in memory."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from edgewise._kernels._backend import CORE, differentiable, is_native, operator, threads
+from edgewise._kernels._splines import dense_splines
+
+
+def spline_layer(
+    x: Float[Tensor, "batch inputs"],
+    coef: Float[Tensor, "outputs inputs basis"],
+    knots: Float[Tensor, "inputs knots"],
+    degree: int,
+) -> Float[Tensor, "batch outputs"]:
+    r"""Evaluate :math:`y_o = \sum_i \sum_k c_{oik} B_k(x_i)`.
+
+    Args:
+        x: Points.
+        coef: Coefficients. The core works on the layout (inputs, basis, outputs): coefficients that
+            lie so in memory are not copied.
+        knots: Increasing knots of each input: `degree` of them stand before and after the grid.
+        degree: Degree of the pieces.
+    """
+    if is_native(x):
+        return _differentiable_layer(x, coef, knots, degree)
+    return spline_layer_twin(x, coef, knots, degree)
+
+
+def spline_layer_twin(x: Tensor, coef: Tensor, knots: Tensor, degree: int) -> Tensor:
+    """Do what `spline_layer` does in plain torch, on any device."""
+    return torch.einsum("bik,oik->bo", dense_splines(x, knots, degree)[0], coef)
+
+
+def _fake_forward(x: Tensor, coef: Tensor, knots: Tensor, degree: int) -> Tensor:
+    return x.new_empty((x.shape[0], coef.shape[0]))
+
+
+@operator(
+    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree) -> Tensor", fake=_fake_forward
+)
+def _spline_layer(x: Tensor, coef: Tensor, knots: Tensor, degree: int) -> Tensor:
+    packed = _pack(coef.detach().permute(1, 2, 0))
+    y = x.new_empty((x.shape[0], packed.shape[2]))
+    x, knots = x.detach().contiguous(), knots.detach().contiguous()
+    team = threads(x.numel() * packed.shape[2])
+    CORE.layer_forward(x, packed, knots, degree, y, team)  # type: ignore[union-attr]
+    return y[:, : len(coef)].contiguous()
+
+
+def _fake_backward(
+    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int
+) -> tuple[Tensor, Tensor]:
+    outputs, inputs, size = coef.shape
+    return x.new_empty(x.shape), x.new_empty((inputs, size, outputs)).permute(2, 0, 1)
+
+
+@operator(
+    "spline_layer_backward(Tensor g, Tensor x, Tensor coef, Tensor knots, int degree)"
+    " -> (Tensor, Tensor)",
+    fake=_fake_backward,
+)
+def _spline_layer_backward(
+    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int
+) -> tuple[Tensor, Tensor]:
+    packed, signal = _pack(coef.detach().permute(1, 2, 0)), _pack(g.detach())
+    grad_x, grad_coef = x.new_empty(x.shape), _POOL.empty(packed.shape, packed.dtype)
+    x, knots = x.detach().contiguous(), knots.detach().contiguous()
+    team = threads(2 * x.numel() * packed.shape[2])
+    CORE.layer_backward(  # type: ignore[union-attr]
+        signal, x, packed, knots, degree, grad_x, grad_coef, team
+    )
+    return grad_x, grad_coef[..., : len(coef)].contiguous().permute(2, 0, 1)
+
+
+def _pack(packed: Tensor) -> Tensor:
+    """Bring the outputs, the last dimension, next to each other, filled up to whole vectors."""
+    width = CORE.vector_width(packed.element_size())  # type: ignore[union-attr]
+    missing = -packed.shape[-1] % width
+    if missing:
+        return torch.nn.functional.pad(packed, (0, missing))
+    return packed.contiguous()
+
+
+class _Pool:
+    """Keeps the memory of large gradients for the next step.
+
+    The gradient of a fine grid is many times larger than the work on it: to get 80 MB from the
+    system anew in each step takes longer than to fill them.
+    """
+
+    least, most = 2**20, 2**29  # bytes
+
+    def __init__(self) -> None:
+        self.free: dict[int, np.ndarray] = {}
+
+    def empty(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        """Give memory that comes back when the last tensor on it is gone."""
+        count = shape.numel() * dtype.itemsize
+        if not self.least <= count <= self.most:
+            return torch.empty(shape, dtype=dtype)
+        block = self.free.pop(count, None)
+        if block is None:
+            raw = np.empty(count + 64, np.uint8)
+            begin = -raw.ctypes.data % 64  # the widest vectors are 64 bytes long
+            block = raw[begin : begin + count]
+        lent = block.view()
+        weakref.finalize(lent, self._take_back, block).atexit = False
+        return torch.from_numpy(lent).view(dtype).view(shape)
+
+    def _take_back(self, block: np.ndarray) -> None:
+        self.free[len(block)] = block
+        while sum(self.free) > self.most:
+            self.free.pop(next(iter(self.free)))
+
+
+_POOL = _Pool()
+
+
+def _save(ctx: Any, inputs: tuple, output: Any) -> None:
+    *tensors, ctx.degree = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    x, coef, knots = ctx.saved_tensors
+    return *_differentiable_backward(g, x, coef, knots, ctx.degree), None, None
+
+
+def _double_backward(ctx: Any, u: Tensor, v: Tensor) -> tuple[Any, ...]:
+    """Carry derivatives in grad_x (u) and grad_coef (v) back; with these, every order is there."""
+    g, x, coef, knots = ctx.saved_tensors
+    values, slopes, bends = dense_splines(x, knots, ctx.degree, 2)  # (batch, inputs, basis)
+    by_g = torch.einsum("bi,oik,bik->bo", u, coef, slopes) + torch.einsum("oik,bik->bo", v, values)
+    by_x = u * torch.einsum("bo,oik,bik->bi", g, coef, bends) + torch.einsum(
+        "bo,oik,bik->bi", g, v, slopes
+    )
+    by_coef = torch.einsum("bi,bo,bik->oik", u, g, slopes)
+    return by_g, by_x, by_coef, None, None
+
+
+_differentiable_backward = differentiable(_spline_layer_backward, _save, _double_backward)
+_differentiable_layer = differentiable(_spline_layer, _save, _backward)

@@ -1,0 +1,127 @@
+r"""The Gauss–Newton sums by local support, without the Jacobian.
+
+A column of the Jacobian is :math:`d_o B_b(x_i)`: the derivative of the output in sum o times a
+function of node i. For one sample only `support` of the functions of a node are not zero, so the
+cost of a sample does not depend on the grid.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from edgewise._kernels._backend import CORE, is_native, operator, threads
+
+
+class Columns(NamedTuple):
+    """What a layer's splines, or the constants of a lock, have in the Jacobian.
+
+    Attributes:
+        start: Where the values of a node begin among its functions.
+        values: The functions that are not zero.
+        signal: The derivative of each row of the loss's root in each sum.
+        edges: The sum and the node of each edge.
+        size: The number of functions of a node.
+    """
+
+    start: Int[Tensor, "batch nodes"]
+    values: Float[Tensor, "batch nodes support"]
+    signal: Float[Tensor, "batch rows sums"]
+    edges: Int[Tensor, "edges 2"]
+    size: int
+
+    @property
+    def width(self) -> int:
+        """The number of columns: edges times functions."""
+        return len(self.edges) * self.size
+
+    def dense(self) -> Float[Tensor, "batch rows columns"]:
+        """Write the columns out."""
+        support = torch.arange(self.values.shape[-1], device=self.values.device)
+        index = self.start.unsqueeze(-1) + support
+        empty = self.values.new_zeros((*self.start.shape, self.size))
+        basis = empty.scatter(-1, index, self.values)  # (batch, nodes, size)
+        sums, nodes = self.edges.unbind(-1)
+        columns = self.signal[:, :, sums].unsqueeze(-1) * basis[:, nodes].unsqueeze(1)
+        return columns.flatten(2)
+
+
+def gram(pieces: list[Columns], H: Float[Tensor, "columns columns"]) -> None:
+    r"""Add :math:`J^T J` to the upper triangle of H in place, J being all pieces side by side.
+
+    H is in float64 whatever the pieces are in. What is below its diagonal is left undefined.
+    """
+    if not is_native(H) or not is_native(pieces[0].values):
+        J = torch.cat([piece.dense().flatten(0, 1) for piece in pieces], -1).to(H.dtype)
+        H.addmm_(J.T, J)
+        return
+    row = 0
+    for number, first in enumerate(pieces):
+        column = row
+        for second in pieces[number:]:
+            _gram(*first, *second, first is second, H, row, column)
+            column += second.width
+        row += first.width
+
+
+def mirror(H: Float[Tensor, "columns columns"]) -> Float[Tensor, "columns columns"]:
+    """Copy the upper triangle below the diagonal."""
+    return H.triu() + H.triu(1).T
+
+
+def pull(columns: Columns) -> Float[Tensor, " columns"]:
+    """Give the sum of the columns over the samples; their signal has one row."""
+    if not is_native(columns.values):
+        return columns.dense().sum((0, 1))
+    g = columns.values.new_zeros((len(columns.edges), columns.size), dtype=torch.float64)
+    _pull(*columns, g)
+    return g.flatten().to(columns.values.dtype)
+
+
+def _nothing(*_: object) -> None:
+    """What an operator gives that writes into its last argument."""
+
+
+_COLUMNS = "Tensor start{0}, Tensor values{0}, Tensor signal{0}, Tensor edges{0}, int size{0}"
+
+
+@operator(
+    f"gram({_COLUMNS.format(1)}, {_COLUMNS.format(2)}, bool same, Tensor(a!) H, int row,"
+    " int column) -> ()",
+    fake=_nothing,
+)
+def _gram(
+    start1: Tensor,
+    values1: Tensor,
+    signal1: Tensor,
+    edges1: Tensor,
+    size1: int,
+    start2: Tensor,
+    values2: Tensor,
+    signal2: Tensor,
+    edges2: Tensor,
+    size2: int,
+    same: bool,
+    H: Tensor,
+    row: int,
+    column: int,
+) -> None:
+    first = [tensor.contiguous() for tensor in (start1, values1, signal1, edges1)]
+    second = [tensor.contiguous() for tensor in (start2, values2, signal2, edges2)]
+    support = values1.shape[2] * values2.shape[2]
+    team = threads(len(start1) * len(edges1) * len(edges2) * support)
+    CORE.gram(  # type: ignore[union-attr]
+        *first, size1, *second, size2, same, H, row, column, team
+    )
+
+
+@operator(f"pull({_COLUMNS.format('')}, Tensor(a!) g) -> ()", fake=_nothing)
+def _pull(
+    start: Tensor, values: Tensor, signal: Tensor, edges: Tensor, size: int, g: Tensor
+) -> None:
+    parts = [tensor.contiguous() for tensor in (start, values, signal, edges)]
+    team = threads(len(start) * len(edges) * values.shape[2])
+    CORE.pull(*parts, size, g, team)  # type: ignore[union-attr]

@@ -1,0 +1,215 @@
+"""The compiled kernels against their twins in plain torch, on every instruction set here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from edgewise import kernels
+from edgewise._kernels import Columns, gram, local_splines, mirror, pull, spline_edges, spline_layer
+from edgewise._kernels._backend import CORE
+from edgewise._kernels._edges import spline_edges_twin
+from edgewise._kernels._layer import spline_layer_twin
+from edgewise._kernels._splines import local_splines_twin
+from edgewise.bases import BSpline
+
+if CORE is None:
+    pytest.skip("the compiled core was not built", allow_module_level=True)
+
+DOMAINS = torch.tensor([[-1.0, 1.0], [0.0, 7.0], [-3.0, -1.0]], dtype=torch.float64)
+
+
+@pytest.fixture(params=CORE.available())
+def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = CORE.chosen()
+    CORE.choose(request.param)
+    yield request.param
+    CORE.choose(before)
+
+
+@pytest.fixture(params=[torch.float64, torch.float32], ids=["f64", "f32"])
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["even", "uneven"])
+def uneven(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
+def knots_of(degree: int, grid: int, uneven: bool, dtype: torch.dtype) -> Tensor:
+    knots = BSpline(3, grid=grid, degree=degree, domain=DOMAINS, dtype=torch.float64).knots
+    if uneven:
+        cell = knots[:, 1:2] - knots[:, :1]
+        knots = knots + 0.45 * cell * (2 * torch.rand(knots.shape, dtype=torch.float64) - 1)
+    return knots.to(dtype)
+
+
+def points(knots: Tensor, degree: int, batch: int) -> Tensor:
+    """Points inside, outside, and on the knots themselves."""
+    low, high = knots[:, degree], knots[:, -degree - 1]
+    x = low + (high - low) * (1.6 * torch.rand(batch, 3, dtype=knots.dtype) - 0.3)
+    return torch.cat([x, knots.T[degree:-degree]])[:batch] if batch < 5 else x
+
+
+def close(actual: Tensor, expected: Tensor, slack: float = 1) -> None:
+    """Compare relative to the largest entry."""
+    eps = torch.finfo(expected.dtype).eps
+    scale = expected.detach().abs().max().item() if expected.numel() else 1.0
+    torch.testing.assert_close(actual, expected, rtol=0, atol=200 * slack * eps * max(scale, 1e-30))
+
+
+@pytest.mark.parametrize("degree", range(1, 10))
+def test_local_splines(instructions: str, dtype: torch.dtype, uneven: bool, degree: int) -> None:
+    knots = knots_of(degree, 6, uneven, dtype)
+    x = points(knots, degree, 300)
+    start, values = local_splines(x, knots, degree, 4)
+    start_twin, values_twin = local_splines_twin(x, knots, degree, 4)
+    assert torch.equal(start, start_twin)
+    for value, twin in zip(values, values_twin, strict=True):
+        close(value, twin)
+
+
+@pytest.mark.parametrize("outputs", [1, 5, 16, 23, 64, 100])
+@pytest.mark.parametrize(("batch", "grid"), [(1, 5), (3, 50), (40, 5), (700, 100), (2500, 7)])
+def test_layer(
+    instructions: str, dtype: torch.dtype, uneven: bool, outputs: int, batch: int, grid: int
+) -> None:
+    knots = knots_of(3, grid, uneven, dtype)
+    x = points(knots, 3, batch).requires_grad_()
+    coef = torch.randn(outputs, 3, grid + 3, dtype=dtype, requires_grad=True)
+    g = torch.randn(batch, outputs, dtype=dtype)
+    y, twin = spline_layer(x, coef, knots, 3), spline_layer_twin(x, coef, knots, 3)
+    close(y, twin)
+    ours = torch.autograd.grad(y, (x, coef), g)
+    for gradient, expected in zip(ours, torch.autograd.grad(twin, (x, coef), g), strict=True):
+        close(gradient, expected, slack=4 + batch**0.5)
+
+
+@pytest.mark.parametrize("degree", range(1, 10))
+def test_layer_of_every_degree(instructions: str, dtype: torch.dtype, degree: int) -> None:
+    knots = knots_of(degree, 4, False, dtype)
+    x = points(knots, degree, 90).requires_grad_()
+    coef = torch.randn(40, 3, 4 + degree, dtype=dtype, requires_grad=True)
+    y, twin = spline_layer(x, coef, knots, degree), spline_layer_twin(x, coef, knots, degree)
+    close(y, twin)
+    ours = torch.autograd.grad(y.square().sum(), (x, coef))
+    theirs = torch.autograd.grad(twin.square().sum(), (x, coef))
+    for gradient, expected in zip(ours, theirs, strict=True):
+        close(gradient, expected, slack=10)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 5, 9])
+def test_edges(instructions: str, dtype: torch.dtype, uneven: bool, degree: int) -> None:
+    knots = knots_of(degree, 8, uneven, dtype)
+    x, coef = points(knots, degree, 300), torch.randn(4, 3, 8 + degree, dtype=dtype)
+    with torch.no_grad():
+        ours = spline_edges(x, coef, knots, degree, 3)
+    for value, twin in zip(ours, spline_edges_twin(x, coef, knots, degree, 3), strict=True):
+        close(value, twin)
+
+
+def pieces_of(degree: int, batch: int, rows: int, dtype: torch.dtype, grid: int) -> list[Columns]:
+    """Two layers of splines, with an edge off, and the constants of a lock."""
+    pieces = []
+    for sums, edges in ((2, [(0, 0), (1, 1), (0, 2)]), (1, [(0, 1), (0, 0)])):
+        knots = knots_of(degree, grid, False, dtype)
+        start, values = local_splines(points(knots, degree, batch), knots, degree)
+        signal = torch.randn(batch, rows, sums, dtype=dtype)
+        pieces.append(Columns(start, values[0], signal, torch.tensor(edges), grid + degree))
+    values, signal = torch.randn(batch, 1, 3, dtype=dtype), torch.randn(batch, rows, 1, dtype=dtype)
+    nothing = torch.zeros(batch, 1, dtype=torch.int64)
+    pieces.append(Columns(nothing, values, signal, torch.zeros(1, 2, dtype=torch.int64), 3))
+    return pieces
+
+
+@pytest.mark.parametrize(("batch", "rows", "grid"), [(1, 1, 5), (50, 3, 5), (9000, 2, 9)])
+@pytest.mark.parametrize("degree", [1, 2, 3, 5, 7, 9])
+def test_sums(
+    instructions: str, dtype: torch.dtype, degree: int, batch: int, rows: int, grid: int
+) -> None:
+    pieces = pieces_of(degree, batch, rows, dtype, grid)
+    exact = [p._replace(values=p.values.double(), signal=p.signal.double()) for p in pieces]
+    J = torch.cat([piece.dense().flatten(0, 1) for piece in exact], -1)
+    size = J.shape[1]
+    H = torch.ones(size, size, dtype=torch.float64)
+    gram(pieces, H)
+    expected = J.T @ J + 1
+    torch.testing.assert_close(
+        mirror(H), expected, rtol=0, atol=1e-12 * float(expected.abs().max())
+    )
+    for piece in pieces:
+        one_row = piece._replace(signal=piece.signal[:, :1])
+        close(pull(one_row), one_row.dense().sum((0, 1)), slack=batch**0.5)
+
+
+def test_sums_do_not_depend_on_the_number_of_threads() -> None:
+    pieces = pieces_of(3, 20_000, 1, torch.float64, 20)
+    size = sum(piece.width for piece in pieces)
+    results = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        assert kernels().threads == count
+        H = torch.zeros(size, size, dtype=torch.float64)
+        gram(pieces, H)
+        knots = knots_of(3, 20, False, torch.float64)
+        x = points(knots, 3, 5000).requires_grad_()
+        coef = torch.linspace(-1, 1, 8 * 3 * 23, dtype=torch.float64).reshape(8, 3, 23)
+        y = spline_layer(x.detach().mul(0.5).requires_grad_(), coef.requires_grad_(), knots, 3)
+        results.append(mirror(H))
+        assert torch.isfinite(y).all()
+    torch.set_num_threads(1)
+    assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("batch", [0, 40])
+def test_inputs_that_do_not_lie_in_a_row(batch: int, dtype: torch.dtype) -> None:
+    knots = knots_of(3, 5, False, dtype)
+    x = torch.randn(6, batch, dtype=dtype).T[:, ::2]
+    coef = torch.randn(8, 3, 10, dtype=dtype).permute(2, 1, 0)[..., :8]
+    g = torch.randn(1, 10, dtype=dtype).expand(batch, 10)
+    x.requires_grad_()
+    coef.requires_grad_()
+    y, twin = spline_layer(x, coef, knots, 3), spline_layer_twin(x, coef, knots, 3)
+    close(y, twin)
+    ours, theirs = (torch.autograd.grad(out, (x, coef), g) for out in (y, twin))
+    for gradient, expected in zip(ours, theirs, strict=True):
+        close(gradient, expected, slack=10)
+
+
+def test_points_that_are_no_numbers_or_huge(dtype: torch.dtype, uneven: bool) -> None:
+    knots = knots_of(3, 5, uneven, dtype)
+    huge = torch.finfo(dtype).max / 1e4
+    x = torch.tensor(
+        [[0.1, float("nan"), -2.0], [huge, 1.0, -huge], [float("inf")] * 3], dtype=dtype
+    )
+    start, values = local_splines(x, knots, 3, 1)
+    start_twin, values_twin = local_splines_twin(x, knots, 3, 1)
+    assert torch.equal(values.isfinite(), values_twin.isfinite())
+    finite = values_twin.isfinite()
+    assert torch.equal(start[0, [0, 2]], start_twin[0, [0, 2]])
+    for n in range(2):  # row by row: one is of size 1, the other huge
+        here = finite[:, n]
+        close(values[:, n][here], values_twin[:, n][here])
+    y = spline_layer(x, torch.randn(4, 3, 8, dtype=dtype), knots, 3)
+    assert y[0].isnan().all()
+    assert not y[2].isfinite().any()
+
+
+def test_the_gradients_memory_is_lent_once() -> None:
+    knots = knots_of(3, 100, False, torch.float64)
+    x = points(knots, 3, 50).requires_grad_()
+    coef = torch.randn(512, 3, 103, dtype=torch.float64, requires_grad=True)  # 1.2 MB
+    first, second = (
+        torch.autograd.grad(spline_layer(x, coef, knots, 3).sum(), coef)[0] for _ in range(2)
+    )
+    assert first.data_ptr() != second.data_ptr()
+    assert torch.equal(first, second)
+    at = first.data_ptr()
+    del first
+    (third,) = torch.autograd.grad(spline_layer(x, coef, knots, 3).sum(), coef)
+    assert third.data_ptr() == at
+    assert torch.equal(third, second)
