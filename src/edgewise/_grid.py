@@ -77,7 +77,7 @@ def _margins(x: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
     )
 
 
-def refine(model: KAN, grid: int) -> KAN:
+def refine(model: KAN, grid: int, *, degree: int | None = None) -> KAN:
     r"""Give every spline a finer grid without changing the function.
 
     Where the new knots contain the old ones (`grid` is a multiple of the old) this is knot
@@ -87,12 +87,14 @@ def refine(model: KAN, grid: int) -> KAN:
     Args:
         model: The network; it is not changed.
         grid: The new number of intervals, at least the old one.
+        degree: The new degree of the splines; by default the old one. Edges of another degree are
+            projected, too: a fit that goes on from there reaches the order of the new degree.
 
     Returns:
         A copy with the finer grid.
 
     Raises:
-        ConfigError: If `grid` is smaller than the old one.
+        ConfigError: If `grid` is smaller than the old one, or `degree` is not from 1 to 9.
 
     Example:
         >>> finer = ew.refine(model, grid=2 * model.grid)
@@ -105,7 +107,8 @@ def refine(model: KAN, grid: int) -> KAN:
         )
     model = copy.deepcopy(model)
     for layer, _ in model.parts():
-        transfer(layer, layer.basis.with_grid(grid))
+        basis = layer.basis.with_grid(grid)
+        transfer(layer, basis if degree is None else basis.with_degree(degree))
     return model
 
 

@@ -157,6 +157,11 @@ class KAN(nn.Module):
         return max(layer.basis.grid for layer, _ in self.parts())
 
     @property
+    def degree(self) -> int:
+        """The degree of the splines (the largest, where layers differ)."""
+        return max(layer.basis.degree for layer, _ in self.parts())
+
+    @property
     def dtype(self) -> torch.dtype:
         """The precision of the parameters."""
         return self.parts()[0][0].coef.dtype

@@ -19,6 +19,7 @@ from edgewise._fit._solvers import SOLVERS, Solver, choose
 from edgewise._network import KAN
 
 _NO_LIMIT = 10**6
+_SMOOTHEST = 9
 
 
 def fit(
@@ -30,6 +31,7 @@ def fit(
     loss: Loss | Literal["squared", "huber", "cross-entropy"] = "squared",
     held_out: float | tuple[Any, Any] = 0.2,
     refine: bool | int = True,
+    elevate: bool | int = True,
     starts: int = 4,
     sparse: bool = True,
     seed: int | None = None,
@@ -54,6 +56,8 @@ def fit(
         loss: What is made small.
         held_out: The share of the rows that is held out, or a pair (x, y) of such rows.
         refine: Whether to make the grids finer while that helps, or the largest grid to go to.
+        elevate: Whether to raise the degree of the splines where refinement shows that the function
+            is smooth, or the highest degree to go to. Nothing is raised unless grids are refined.
         starts: Random starts for each size of network (with Levenberg–Marquardt).
         sparse: Whether to try networks with fewer hidden nodes (with Levenberg–Marquardt).
         seed: Seed of starts and of the rows held out; by default drawn anew.
@@ -103,6 +107,7 @@ def fit(
             starts=starts if chosen.cheap_starts and not locked else 1,
             sparse=sparse and chosen.cheap_starts and not locked,
             finest=refine if not isinstance(refine, bool) else (_NO_LIMIT if refine else 0),
+            smoothest=elevate if not isinstance(elevate, bool) else (_SMOOTHEST if elevate else 0),
             generator=torch.Generator(device=model.device).manual_seed(seed),
         )
         try:

@@ -56,7 +56,7 @@ class ParameterVector:
 
     def penalty(
         self, weights: Float[Tensor, " parameters"], smoothness: float, shrinkage: float
-    ) -> Float[Tensor, "parameters parameters"]:
+    ) -> Penalty:
         """Give the roughness and the variation of all numeric edges as one quadratic form.
 
         Args:
@@ -64,16 +64,16 @@ class ParameterVector:
             smoothness: The share of that weight that roughness has.
             shrinkage: The share of it that variation has.
         """
-        matrix = weights.new_zeros(self.size, self.size)
-        start = 0
+        blocks, start = [], 0
         for layer, _ in self.model.parts():
             edges, size = int(layer.mask.sum()), layer.basis.size
-            form = smoothness * layer.basis.roughness() + shrinkage * layer.basis.variation()
-            for edge in range(edges):
-                part = slice(start + edge * size, start + (edge + 1) * size)
-                matrix[part, part] = weights[part].mean() * form
+            own = weights[start : start + edges * size].reshape(edges, size).mean(1)
+            blocks += [
+                (start, (smoothness * own).sqrt(), layer.basis.roughness()),
+                (start, (shrinkage * own).sqrt(), layer.basis.variation()),
+            ]
             start += edges * size + sum(int(lock.free.sum()) for _, lock in layer.locked())
-        return matrix
+        return Penalty(blocks)
 
     def lift(self, weights: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
         """Raise the weights of parameters that the data hardly touch, by each layer's own measure.
@@ -89,6 +89,46 @@ class ParameterVector:
             pieces.append(piece.clamp_min(1e-10 * largest if largest > 0 else 1.0))
             start += count
         return torch.cat(pieces)
+
+
+class Penalty:
+    """A sum of squares of combinations of an edge's coefficients: half of it is added to a loss.
+
+    Values and gradients come from the combinations themselves: the quadratic form, multiplied out,
+    would be wrong in the tenth digit, which is more than the loss of a fit to machine precision.
+
+    Args:
+        blocks: For each layer where its edges begin, their weights and the combinations.
+    """
+
+    def __init__(self, blocks: list[tuple[int, Tensor, Tensor]]) -> None:
+        self.blocks = blocks
+
+    def value(self, vector: Float[Tensor, " parameters"]) -> float:
+        """Half the sum of squares."""
+        return 0.5 * sum(float(self._rows(vector, *block).square().sum()) for block in self.blocks)
+
+    def gradient(self, vector: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
+        """The derivative of the value."""
+        gradient = torch.zeros_like(vector)
+        for start, weights, combinations in self.blocks:
+            rows = self._rows(vector, start, weights, combinations)
+            part = (weights.unsqueeze(-1) * rows) @ combinations
+            gradient[start : start + part.numel()] += part.flatten()
+        return gradient
+
+    def add_to(self, H: Float[Tensor, "parameters parameters"]) -> None:
+        """Add the matrix of second derivatives to H, in place."""
+        for start, weights, combinations in self.blocks:
+            form, size = combinations.T @ combinations, combinations.shape[1]
+            for edge, weight in enumerate(weights.square().tolist()):
+                part = slice(start + edge * size, start + (edge + 1) * size)
+                H[part, part] += weight * form
+
+    def _rows(self, vector: Tensor, start: int, weights: Tensor, combinations: Tensor) -> Tensor:
+        count = len(weights) * combinations.shape[1]
+        coef = vector[start : start + count].reshape(-1, combinations.shape[1])
+        return weights.unsqueeze(-1) * (coef @ combinations.T)
 
 
 class NormalEquations(NamedTuple):

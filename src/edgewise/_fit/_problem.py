@@ -25,6 +25,10 @@ class Problem:
         data: Rows to fit and rows held out.
         loss: What is made small.
         monitor: The fit's clock.
+
+    Attributes:
+        grid: The finest grid that was tried.
+        failures: How many refinements in a row have not lowered the held-out loss.
     """
 
     def __init__(self, model: KAN, data: Data, loss: Loss, monitor: Monitor) -> None:
@@ -33,6 +37,8 @@ class Problem:
         self.loss = loss
         self.monitor = monitor
         self.history: list[Step] = []
+        self.grid = model.grid
+        self.failures = 0
         self.best = self.model
         self.best_value = math.inf
         self._note_best()
@@ -85,9 +91,10 @@ class Problem:
         """Lay the grids over what comes through them."""
         self.model = adapt(self.model, self.data.x)
 
-    def refine(self, grid: int) -> None:
-        """Go on from the best state on a finer grid."""
-        self.model = refine(self.best, grid)
+    def refine(self, grid: int, degree: int | None = None) -> None:
+        """Go on from the best state on a finer grid, or with splines of another degree."""
+        self.model = refine(self.best, grid, degree=degree)
+        self.grid = grid
 
     def _note_best(self) -> float:
         value = float(self._held_out(self.model).mean())

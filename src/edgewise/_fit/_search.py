@@ -8,7 +8,7 @@ when the grid is refined: its error falls as :math:`h^{d+1}`, where the error of
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,8 +27,14 @@ _EXACT = 1e-6
 _TRAINED, _PROMISING = 0.1, 0.5
 """Shares of the spread of y. A network that leaves less than the first has been trained before; one
 that leaves less than the second may have been, or is a random start by good luck."""
-_ROUNDING = 1e-15
+_WORTH = 4.0
+"""A refinement that lowers the loss by less is left for later: other networks may do better."""
+_FLOOR = 1e-10
+"""A held-out error, as a share of the spread of y, that one failure shows to be the least."""
+_ROUNDING = 1e-14
 """A held-out error, as a share of the spread of y, below which no finer grid is tried."""
+_SMOOTH = 0.7
+"""The error is taken for a smooth function's when it falls at this share of the best order."""
 _FAILURES = 2
 """So many refinements in a row may fail to lower the held-out error before refinement stops."""
 
@@ -45,6 +51,7 @@ class Search:
         starts: Random starts for each size of network.
         sparse: Whether to try networks with fewer hidden nodes.
         finest: The largest grid to refine to.
+        smoothest: The highest degree to go to.
         generator: Where the random numbers come from.
     """
 
@@ -55,6 +62,7 @@ class Search:
     starts: int
     sparse: bool
     finest: int
+    smoothest: int
     generator: torch.Generator
 
     def run(self, model: KAN, tried: list[Problem]) -> None:
@@ -69,9 +77,14 @@ class Search:
                 return
         for network in self._sizes(model):
             self._start(network, tried)
-            self._refine(tried[-1])
+            self._refine(tried[-1], worth=_WORTH)
             if self._is_below(tried[-1], _EXACT):
-                return
+                break
+        for network in self._narrower(model, tried):
+            self._start(network, tried)
+            self._refine(tried[-1], worth=_WORTH)
+        self._refine(min(tried, key=lambda problem: problem.best_value))
+        self._refine(self.pick(tried))
 
     def pick(self, tried: list[Problem]) -> Problem:
         """Take the best; among networks that the held-out rows cannot tell apart, the smallest."""
@@ -94,9 +107,25 @@ class Search:
         hidden = [max(nodes.sums, nodes.products) for _, nodes in model.parts()[:-1]]
         nodes = 1
         while self.sparse and whole and nodes < max(hidden, default=1):
-            yield switch_off(model, nodes)
+            yield switch_off(model, [nodes] * len(hidden))
             nodes *= 2
         yield model
+
+    def _narrower(self, model: KAN, tried: list[Problem]) -> Iterator[KAN]:
+        """Halve one hidden layer of the best network, each in turn, where its error has stalled.
+
+        Nodes that are not needed share what one could do, in ways that hardly differ in the loss.
+        """
+        best = min(tried, key=lambda problem: problem.best_value)
+        nodes = active_nodes(best.best)[1:-1]
+        whole = all(bool(layer.mask.all()) for layer, _ in model.parts())
+        if not self.sparse or not whole or len(nodes) < 2 or self._is_below(best, _FLOOR):
+            return
+        for place, count in enumerate(nodes):
+            if count > 1:
+                fewer = list(nodes)
+                fewer[place] = (count + 1) // 2
+                yield switch_off(model, fewer)
 
     def _start(self, model: KAN, tried: list[Problem]) -> None:
         """Run all starts on the coarse grid; the best stays at the end of `tried`."""
@@ -117,31 +146,50 @@ class Search:
                 if problem.best_value < tried[-1].best_value:
                     tried[-1] = problem
 
-    def _refine(self, problem: Problem) -> None:
-        """Make the grids finer while the held-out error falls."""
-        grid, failures = problem.best.grid, 0
-        equations = self.data.y.numel()
-        while 2 * grid <= self.finest and failures < _FAILURES:
+    def _refine(self, problem: Problem, worth: float = 1.1) -> None:
+        """Make the grids finer, and the splines smoother, while the held-out loss falls.
+
+        Args:
+            problem: The network. It is left where it stands when a step is not worth it, and may be
+                taken up again.
+            worth: The ratio of losses before and after that makes a finer grid worth it.
+        """
+        weak, smoother = 0, True
+        while 2 * problem.grid <= self.finest and problem.failures < _FAILURES:
             if self._is_below(problem, _ROUNDING):
                 return
-            grid *= 2
-            before = problem.best_value
-            problem.refine(grid)
-            if problem.size > equations:
+            gain = self._try(problem, 2 * problem.grid, problem.best.degree)
+            floor = 2 if self._is_below(problem, _FLOOR) else 1
+            problem.failures = problem.failures + floor if gain < 1.1 else 0
+            # the error has fallen as fast as the degree lets it: a higher one lets it fall faster
+            degree = problem.best.degree
+            smooth = gain > 2 ** (_SMOOTH * 2 * (degree + 1))
+            if smooth and smoother and degree + 2 <= self.smoothest:
+                smoother = self._try(problem, problem.grid, degree + 2) > 2
+            weak = weak + 1 if gain < worth else 0
+            if weak == _FAILURES:
                 return
-            self.solver.solve(problem, fresh=False)
-            failures = failures + 1 if problem.best_value > 0.9 * before else 0
+
+    def _try(self, problem: Problem, grid: int, degree: int) -> float:
+        """Fit on another grid or with another degree; give the ratio of losses before and after."""
+        before = problem.best_value
+        problem.refine(grid, degree)
+        if problem.size > self.data.y.numel():
+            problem.failures = _FAILURES
+            return 0.0
+        self.solver.solve(problem, fresh=False)
+        return before / max(problem.best_value, 1e-300)
 
 
 @torch.no_grad()
-def switch_off(model: KAN, nodes: int) -> KAN:
-    """Copy a network and switch off all but the first hidden nodes of each kind in every layer."""
+def switch_off(model: KAN, nodes: Sequence[int]) -> KAN:
+    """Copy a network and switch off all but the first nodes of each kind in each hidden layer."""
     model = copy.deepcopy(model)
     parts = model.parts()
-    for (layer, kinds), (following, _) in zip(parts[:-1], parts[1:], strict=True):
+    for (layer, kinds), (following, _), kept in zip(parts[:-1], parts[1:], nodes, strict=True):
         for node in range(len(kinds)):
             place = node if node < kinds.sums else node - kinds.sums
-            if place < nodes:
+            if place < kept:
                 continue
             following.mask[:, node] = False
             for j in range(kinds.in_features):

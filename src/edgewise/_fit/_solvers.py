@@ -94,11 +94,12 @@ class LevenbergMarquardt(Solver):
         equations = problem.normal_equations()
         shrinkage = self.shrinkage * min(1.0, problem.unexplained())
         penalty = vector.penalty(equations.H.diagonal(), self.smoothness, shrinkage)
-        value = equations.value + 0.5 * float(start @ penalty @ start)
+        penalty.add_to(equations.H)
+        value = equations.value + penalty.value(start)
         values, growth, best, waited = [value], 2.0, problem.best_value, 0
         while len(values) <= steps and value > 0 and damping < 1e12:
             problem.monitor.check_time()
-            g, H = equations.g + penalty @ start, equations.H + penalty
+            g, H = equations.g + penalty.gradient(start), equations.H
             scale = vector.lift(H.diagonal())
             L, failed = torch.linalg.cholesky_ex(H + torch.diag(damping * scale))
             if int(failed):
@@ -108,7 +109,7 @@ class LevenbergMarquardt(Solver):
             there = start + step
             vector.write(there)
             loss = problem.value()
-            new = loss + 0.5 * float(there @ penalty @ there)
+            new = loss + penalty.value(there)
             if not new < value:
                 damping, growth = damping * growth, 2 * growth
                 continue
@@ -117,6 +118,7 @@ class LevenbergMarquardt(Solver):
             damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-15)
             start, value, growth = there, new, 2.0
             equations = problem.normal_equations()
+            penalty.add_to(equations.H)
             values.append(value)
             problem.accept(loss)
             if problem.best_value < best:

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from edgewise._kernels._backend import CORE, is_native, operator, threads
 
+_ENTRIES = 8_000_000
+"""The size of a Jacobian that is written out: 64 MB in float64."""
+
 
 class Columns(NamedTuple):
     """What a layer's splines, or the constants of a lock, have in the Jacobian.
@@ -38,6 +41,12 @@ class Columns(NamedTuple):
         """The number of columns: edges times functions."""
         return len(self.edges) * self.size
 
+    def part(self, rows: slice) -> Columns:
+        """Take some of the samples."""
+        return self._replace(
+            start=self.start[rows], values=self.values[rows], signal=self.signal[rows]
+        )
+
     def dense(self) -> Float[Tensor, "batch rows columns"]:
         """Write the columns out."""
         support = torch.arange(self.values.shape[-1], device=self.values.device)
@@ -54,9 +63,11 @@ def gram(pieces: list[Columns], H: Float[Tensor, "columns columns"]) -> None:
 
     H is in float64 whatever the pieces are in. What is below its diagonal is left undefined.
     """
-    if not is_native(H) or not is_native(pieces[0].values):
-        J = torch.cat([piece.dense().flatten(0, 1) for piece in pieces], -1).to(H.dtype)
-        H.addmm_(J.T, J)
+    if not is_native(H) or not is_native(pieces[0].values) or _dense_is_faster(pieces):
+        for rows in torch.arange(len(pieces[0].start)).split(max(1, _ENTRIES // _row_size(pieces))):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            J = torch.cat([piece.part(part).dense().flatten(0, 1) for piece in pieces], -1)
+            H.addmm_(J.T.to(H.dtype), J.to(H.dtype))
         return
     row = 0
     for number, first in enumerate(pieces):
@@ -65,6 +76,23 @@ def gram(pieces: list[Columns], H: Float[Tensor, "columns columns"]) -> None:
             _gram(*first, *second, first is second, H, row, column)
             column += second.width
         row += first.width
+
+
+def _row_size(pieces: list[Columns]) -> int:
+    """The size of one sample's part of the Jacobian."""
+    return pieces[0].signal.shape[1] * sum(piece.width for piece in pieces)
+
+
+def _dense_is_faster(pieces: list[Columns]) -> bool:
+    """Whether a matrix product over all columns beats the sum over those that are not zero.
+
+    On coarse grids most columns are not zero. Measured on one thread: a multiplication of a matrix
+    product takes 0.04 ns, a pair of edges 2 ns and 0.2 ns for each pair of their functions.
+    """
+    edges = sum(len(piece.edges) for piece in pieces)
+    support = max(piece.values.shape[2] for piece in pieces)
+    dense = 0.04 * _row_size(pieces) * sum(piece.width for piece in pieces)
+    return dense < 0.5 * edges**2 * (2 + 0.2 * support**2)
 
 
 def mirror(H: Float[Tensor, "columns columns"]) -> Float[Tensor, "columns columns"]:

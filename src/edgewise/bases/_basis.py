@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from edgewise._errors import ConfigError
+
 
 class Basis(nn.Module, ABC):
     r"""One-variable functions :math:`B_b`, a set of the same size for each input of a layer.
@@ -18,6 +20,9 @@ class Basis(nn.Module, ABC):
     leave one input. Everything else in the library (the Jacobian, transfer between grids,
     penalties, attribution) is written once, against this class.
     """
+
+    degree: int
+    """The degree of the pieces; 0 for a family that has none."""
 
     @property
     @abstractmethod
@@ -58,16 +63,20 @@ class Basis(nn.Module, ABC):
         """Give the coefficients of the functions 1 and x."""
 
     @abstractmethod
-    def roughness(self) -> Float[Tensor, "basis basis"]:
-        """Give a quadratic form of coefficients that is zero for the smoothest functions only."""
+    def roughness(self) -> Float[Tensor, "combinations basis"]:
+        """Give combinations of coefficients that are zero for the smoothest functions only."""
 
     @abstractmethod
-    def variation(self) -> Float[Tensor, "basis basis"]:
-        """Give a quadratic form of coefficients that is zero for constants only."""
+    def variation(self) -> Float[Tensor, "combinations basis"]:
+        """Give combinations of coefficients that are zero for constants only."""
 
     @abstractmethod
     def with_grid(self, grid: int) -> Self:
         """Make a basis of the same domain with another number of intervals."""
+
+    def with_degree(self, degree: int) -> Self:
+        """Make a basis of the same grid with pieces of another degree, where a family has any."""
+        raise ConfigError(f"{type(self).__name__} has no degree that could be {degree}.")
 
     @abstractmethod
     def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:

@@ -131,20 +131,24 @@ class BSpline(Basis):
         greville = self.knots[:, 1:-1].unfold(1, k, 1).mean(-1)
         return torch.ones_like(greville), greville
 
-    def roughness(self) -> Float[Tensor, "basis basis"]:
-        """Give the squared differences of order degree + 1: zero for a single polynomial.
+    def roughness(self) -> Float[Tensor, "combinations basis"]:
+        """Give the differences of order degree + 1: zero for a single polynomial.
 
         These are the jumps at the knots (P-splines, Eilers and Marx 1996).
         """
-        return self._squared_differences(min(self.degree + 1, self.size - 1))
+        return self._differences(min(self.degree + 1, self.size - 1))
 
-    def variation(self) -> Float[Tensor, "basis basis"]:
-        """Give the squared differences of neighboring coefficients: zero for a constant."""
-        return self._squared_differences(1)
+    def variation(self) -> Float[Tensor, "combinations basis"]:
+        """Give the differences of neighboring coefficients: zero for a constant."""
+        return self._differences(1)
 
     def with_grid(self, grid: int) -> Self:
         """Make a basis of the same domain with another number of intervals."""
         return self._like(self.domain, grid)
+
+    def with_degree(self, degree: int) -> Self:
+        """Make a basis of the same grid with pieces of another degree."""
+        return self._like(self.domain, self.grid, degree)
 
     def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:
         """Make a basis of the same size on another domain."""
@@ -168,10 +172,9 @@ class BSpline(Basis):
             return _insert_knots(self.knots, old.knots, self.degree)
         return super().transfer_from(old)
 
-    def _squared_differences(self, order: int) -> Float[Tensor, "basis basis"]:
+    def _differences(self, order: int) -> Float[Tensor, "combinations basis"]:
         eye = torch.eye(self.size, dtype=self.knots.dtype, device=self.knots.device)
-        differences = eye.diff(n=order, dim=0)
-        return differences.T @ differences
+        return eye.diff(n=order, dim=0)
 
     def _contains(self, old: BSpline) -> bool:
         """Whether the domains agree and every old knot is a new one."""
@@ -185,11 +188,11 @@ class BSpline(Basis):
         rounding = 4 * torch.finfo(mine.dtype).eps * theirs.abs().amax(1, keepdim=True)
         return bool((torch.abs(mine - theirs) <= 1e-6 * cell + rounding).all())
 
-    def _like(self, domain: Tensor, grid: int) -> Self:
+    def _like(self, domain: Tensor, grid: int, degree: int | None = None) -> Self:
         return type(self)(
             domain.shape[0],
             grid=grid,
-            degree=self.degree,
+            degree=self.degree if degree is None else degree,
             domain=domain,
             dtype=self.knots.dtype,
             device=self.knots.device,
