@@ -23,6 +23,7 @@ from edgewise._fit import Huber as Huber
 from edgewise._fit import LevenbergMarquardt as LevenbergMarquardt
 from edgewise._fit import Loss as Loss
 from edgewise._fit import Outcome as Outcome
+from edgewise._fit import Parquet as Parquet
 from edgewise._fit import Solver as Solver
 from edgewise._fit import Squared as Squared
 from edgewise._fit import Status as Status

@@ -11,6 +11,7 @@ from edgewise._fit._losses import Loss as Loss
 from edgewise._fit._losses import Squared as Squared
 from edgewise._fit._monitor import Monitor as Monitor
 from edgewise._fit._monitor import OutOfTime as OutOfTime
+from edgewise._fit._parquet import Parquet as Parquet
 from edgewise._fit._problem import Problem as Problem
 from edgewise._fit._result import FitResult as FitResult
 from edgewise._fit._result import Outcome as Outcome

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import copy
+import os
 import random
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 
 from edgewise._errors import ConfigError
-from edgewise._fit._data import check, split
+from edgewise._fit._data import Data, check, check_share, split
+from edgewise._fit._journal import Journal, fingerprint
 from edgewise._fit._losses import LOSSES, CrossEntropy, Loss
 from edgewise._fit._monitor import Monitor, OutOfTime
 from edgewise._fit._problem import Problem
 from edgewise._fit._result import FitResult, Outcome, Status, Trial
 from edgewise._fit._search import Search, active_nodes
 from edgewise._fit._solvers import SOLVERS, Solver, choose
+from edgewise._fit._stream import Stream
+from edgewise._fit._team import Team
 from edgewise._network import KAN
 
 _NO_LIMIT = 10**6
@@ -25,17 +31,19 @@ _SMOOTHEST = 9
 def fit(
     model: KAN,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
+    weights: Any = None,
     solver: Solver | Literal["auto", "levenberg-marquardt", "lbfgs", "adam"] = "auto",
     loss: Loss | Literal["squared", "huber", "cross-entropy"] = "squared",
-    held_out: float | tuple[Any, Any] = 0.2,
+    held_out: float | tuple[Any, ...] = 0.2,
     refine: bool | int = True,
     elevate: bool | int = True,
     starts: int = 4,
     sparse: bool = True,
     seed: int | None = None,
     time: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> FitResult:
     """Fit a network to data, and return the one with the least error on rows held out.
@@ -46,15 +54,23 @@ def fit(
     of the data already is fitted further from where it stands. Ctrl-C ends the fit and returns the
     best so far.
 
+    Rows that do not fit into memory come in chunks. Where `torch.distributed` is set up (`torchrun`
+    and `init_process_group`), every process calls `fit` with its own rows, or all with the same
+    `Parquet`, and gets the same network: sums over rows are all-reduced in every step.
+
     Args:
         model: The network; it is not changed. Locked edges stay locked, their constants are fitted.
-        x: Inputs, (batch, inputs): a tensor or a NumPy array.
+        x: Inputs, (batch, inputs): a tensor or a NumPy array. Or, without y, rows in chunks: a
+            `Parquet`, or what gives pairs (x, y) or triples (x, y, weights) each time it is gone
+            through, such as a list or a DataLoader.
         y: Targets, (batch, outputs) or, for one output, (batch,); for cross-entropy class numbers,
             (batch,).
+        weights: How much each row counts, (batch,), 0 or more; all the same by default.
         solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters,
             beyond that L-BFGS, and Adam when there are many rows.
         loss: What is made small.
-        held_out: The share of the rows that is held out, or a pair (x, y) of such rows.
+        held_out: The share of the rows that is held out, or a pair (x, y) or triple (x, y,
+            weights) of such rows. Of chunks at most 100,000 rows are held out.
         refine: Whether to make the grids finer while that helps, or the largest grid to go to.
         elevate: Whether to raise the degree of the splines where refinement shows that the function
             is smooth, or the highest degree to go to. Nothing is raised unless grids are refined.
@@ -62,6 +78,8 @@ def fit(
         sparse: Whether to try networks with fewer hidden nodes (with Levenberg–Marquardt).
         seed: Seed of starts and of the rows held out; by default drawn anew.
         time: A budget in seconds, after which the best network so far is returned.
+        checkpoint: A folder that keeps what was reached. A fit that was killed and is called again
+            with the same arguments, `seed` among them, goes on from there to the same result.
         progress: Whether to show a progress bar on standard error.
 
     Returns:
@@ -87,18 +105,20 @@ def fit(
         raise ConfigError(
             f"refine is the largest grid to go to: {refine} is less than the model's {model.grid}."
         )
-    x, y = check(model, x, y, chosen_loss)
-    seed = random.SystemRandom().randrange(2**31) if seed is None else seed
-    data = split(x, y, held_out, model, chosen_loss, seed)
+    team = Team()
+    if checkpoint is not None and seed is None:
+        raise ConfigError("A fit with a checkpoint needs a seed, to be the same when it goes on.")
+    seed = team.first(random.SystemRandom().randrange(2**31) if seed is None else seed)
+    data = _data(model, x, y, weights, held_out, chosen_loss, seed, team)
     work = copy.deepcopy(model).to(torch.float64)
 
     parameters = sum(p.numel() for p in model.parameters())
-    chosen = (
-        choose(parameters, len(data.x)) if solver == "auto" else _named(solver, SOLVERS, Solver)
-    )
+    rows = data.equations // (1 if data.y.ndim == 1 else data.y.shape[1])
+    chosen = choose(parameters, rows) if solver == "auto" else _named(solver, SOLVERS, Solver)
     locked = any(len(layer.locks) for layer, _ in model.parts())
     tried: list[Problem] = []
-    with Monitor(time, progress) as monitor:
+    with Monitor(time, progress and team.rank == 0, team=team) as monitor:
+        settings = (starts, sparse, seed, refine, elevate, chosen, chosen_loss)
         search = Search(
             solver=chosen,
             data=data,
@@ -109,6 +129,11 @@ def fit(
             finest=refine if not isinstance(refine, bool) else (_NO_LIMIT if refine else 0),
             smoothest=elevate if not isinstance(elevate, bool) else (_SMOOTHEST if elevate else 0),
             generator=torch.Generator(device=model.device).manual_seed(seed),
+            journal=None
+            if checkpoint is None
+            else Journal(
+                checkpoint, monitor, fingerprint(work, data, settings), writes=team.rank == 0
+            ),
         )
         try:
             search.run(work, tried)
@@ -124,6 +149,36 @@ def fit(
     return _result(best, tried, model, outcome, search, seconds)
 
 
+def _data(
+    model: KAN,
+    x: Any,
+    y: Any,
+    weights: Any,
+    held_out: Any,
+    loss: Loss,
+    seed: int,
+    team: Team,
+) -> Data:
+    """Check the rows, and hold some out."""
+    if y is None and not isinstance(x, Iterable):
+        raise ConfigError(f"Without y, x gives the rows in chunks. Got {type(x).__name__}.")
+    if y is None and weights is not None:
+        raise ConfigError("Chunks bring their weights along: (x, y, weights).")
+    if y is not None:
+        x, y = check(model, x, y, loss)
+        if team.size == 1:
+            return split(x, y, held_out, model, loss, seed, weights)
+    chunks = x if y is None else [(x, y) if weights is None else (x, y, weights)]
+    stream = Stream(chunks, model, loss, seed, team)
+    if not isinstance(held_out, tuple):
+        return stream.survey(check_share(held_out))
+    surveyed = stream.survey(0.0)
+    given = split(surveyed.x, surveyed.y, held_out, model, loss, seed)
+    return replace(
+        surveyed, x_held=given.x_held, y_held=given.y_held, weights_held=given.weights_held
+    )
+
+
 def _result(
     best: Problem,
     tried: list[Problem],
@@ -134,11 +189,8 @@ def _result(
 ) -> FitResult:
     loss, data, outputs = search.loss, search.data, model.out_features
     fitted = best.best.to(model.dtype)  # it was fitted in float64: measure what is returned
-    with torch.no_grad():
-        train, held = (
-            float(loss.samples(fitted(x.to(model.dtype)).to(x), y).mean())
-            for x, y in ((data.x, data.y), (data.x_held, data.y_held))
-        )
+    final = Problem(fitted, data, loss, search.monitor)
+    train, held = final.errors()
     unexplained = best.best_value / max(best.null_value(), 1e-300)
     return FitResult(
         model=fitted,
@@ -148,8 +200,8 @@ def _result(
             Trial(active_nodes(p.best), p.best.grid, loss.error(p.best_value, outputs))
             for p in tried
         ),
-        train=loss.error(train, outputs),
-        held_out=loss.error(held, outputs),
+        train=train,
+        held_out=held,
         measure=loss.measure,
         solver=search.solver.name,
         seconds=seconds,

@@ -7,13 +7,16 @@ the Jacobian is :math:`\partial f / \partial c_{oib} = d_o B_b(x_i)`: an outer p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from edgewise._fit._chunk import Chunk
 from edgewise._fit._losses import Loss
+from edgewise._fit._team import Team
 from edgewise._kernels import Columns, gram, kernels, mirror, pull
 from edgewise._layer import KANLayer
 from edgewise._network import KAN
@@ -141,31 +144,54 @@ class NormalEquations(NamedTuple):
 
 @torch.no_grad()
 def normal_equations(
-    model: KAN, x: Float[Tensor, "batch inputs"], y: Tensor, loss: Loss
+    model: KAN,
+    x: Float[Tensor, "batch inputs"],
+    y: Tensor,
+    loss: Loss,
+    weights: Float[Tensor, " batch"] | None = None,
 ) -> NormalEquations:
-    """Sum a model's loss, its gradient and its Gauss–Newton matrix over samples."""
-    size = ParameterVector(model).size
-    H, g = x.new_zeros(size, size), x.new_zeros(size)
-    value = x.new_zeros(())
+    """Give a model's loss, its gradient and its Gauss–Newton matrix, means over samples."""
+    return mean_equations(model, [Chunk(x, y, weights)], loss, Team())
+
+
+@torch.no_grad()
+def mean_equations(
+    model: KAN,
+    chunks: Iterable[Chunk],
+    loss: Loss,
+    team: Team,
+) -> NormalEquations:
+    """Sum loss, gradient and Gauss–Newton matrix over the chunks of all processes."""
+    size, device = ParameterVector(model).size, model.device
+    H = torch.zeros(size, size, dtype=torch.float64, device=device)
+    g = torch.zeros(size, dtype=torch.float64, device=device)
+    value, total = 0.0, 0.0
     rows = max(1, _CHUNK_ENTRIES // _entries(model))
-    for chunk, target in zip(x.split(rows), y.split(rows), strict=True):
-        columns, pulls, prediction = linearize(model, chunk, target, loss)
-        gram(columns, H)
-        g += pulls
-        value += loss.value(prediction, target) * len(chunk)
-    return NormalEquations(float(value) / len(x), g / len(x), mirror(H) / len(x))
+    for whole in chunks:
+        for chunk in whole.split(rows):
+            columns, pulls, prediction = linearize(model, chunk, loss)
+            gram(columns, H)
+            g += pulls
+            value += float(chunk.sum(loss.objective(prediction, chunk.y)))
+            total += chunk.total
+    H, g = team.sum(mirror(H)), team.sum(g)
+    total = team.total(total)
+    return NormalEquations(team.total(value) / total, g / total, H / total)
 
 
-def linearize(
-    model: KAN, x: Float[Tensor, "batch inputs"], y: Tensor, loss: Loss
-) -> tuple[list[Columns], Tensor, Tensor]:
+def linearize(model: KAN, chunk: Chunk, loss: Loss) -> tuple[list[Columns], Tensor, Tensor]:
     """Give the columns of the loss's root, its gradient (parameters,) and the output."""
+    x, y, weights = chunk
     steps = []
     for layer, nodes in model.parts():
         step = _forward(layer, x)
         steps.append(step)
         x = nodes(step.sums)
-    signal = torch.cat([loss.root(x, y), loss.gradient(x, y).unsqueeze(1)], 1)
+    root, gradient = loss.root(x, y), loss.gradient(x, y)
+    if weights is not None:
+        root = root * weights.sqrt().reshape(-1, 1, 1)
+        gradient = gradient * weights.unsqueeze(-1)
+    signal = torch.cat([root, gradient.unsqueeze(1)], 1)
     columns, pulls = [], []
     for (layer, nodes), step in reversed(list(zip(model.parts(), steps, strict=True))):
         d = nodes.backward(signal, step.sums)  # (batch, rows, sums): the last row is the gradient's

@@ -36,9 +36,19 @@ class Loss(ABC):
         del outputs
         return y.mean(0)
 
-    def value(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Float[Tensor, ""]:
-        """Give what a fit makes small: the mean loss, and a ridge where a loss has one."""
-        return self.samples(prediction, y).mean()
+    def objective(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give what a fit makes small, (batch,): the loss, and a ridge where a loss has one."""
+        return self.samples(prediction, y)
+
+    def value(
+        self,
+        prediction: Float[Tensor, "batch outputs"],
+        y: Tensor,
+        weights: Float[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Give the mean of the objective."""
+        samples = self.objective(prediction, y)
+        return samples.mean() if weights is None else samples @ weights / weights.sum()
 
     def error(self, value: float, outputs: int) -> float:
         """Turn a mean loss into the number that reports show."""
@@ -128,10 +138,9 @@ class CrossEntropy(Loss):
         """Give the cross-entropy of each sample, without the ridge."""
         return torch.nn.functional.cross_entropy(prediction, y, reduction="none")
 
-    def value(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Float[Tensor, ""]:
-        """Give the mean cross-entropy with the ridge."""
-        ridge = 0.5 * self.ridge * prediction.square().sum(-1)
-        return (self.samples(prediction, y) + ridge).mean()
+    def objective(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
+        """Give the cross-entropy of each sample with the ridge."""
+        return self.samples(prediction, y) + 0.5 * self.ridge * prediction.square().sum(-1)
 
     def gradient(self, prediction: Float[Tensor, "batch outputs"], y: Tensor) -> Tensor:
         """Give the probabilities minus the one-hot labels, and the ridge's part."""

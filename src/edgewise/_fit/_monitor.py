@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from edgewise._fit._team import Team
+
 
 class OutOfTime(Exception):
     """The time that the caller gave is over."""
@@ -19,9 +21,17 @@ class Monitor:
         seconds: The time budget; none by default.
         progress: Whether to show a progress bar on standard error.
         task: What the bar is headed with.
+        team: The processes that stop together.
     """
 
-    def __init__(self, seconds: float | None, progress: bool, task: str = "fit") -> None:
+    def __init__(
+        self,
+        seconds: float | None,
+        progress: bool,
+        task: str = "fit",
+        team: Team | None = None,
+    ) -> None:
+        self._team = Team() if team is None else team
         self._begin = time.perf_counter()
         self._budget = seconds
         self._progress = progress
@@ -63,8 +73,13 @@ class Monitor:
 
     def check_time(self) -> None:
         """Raise `OutOfTime` when the budget is used up."""
-        if self._budget is not None and self.seconds > self._budget:
+        if self._budget is not None and self._team.any(self.seconds > self._budget):
             raise OutOfTime
+
+    def resume(self, seconds: float, steps: int) -> None:
+        """Go on from where an earlier fit was broken off."""
+        self._begin = time.perf_counter() - seconds
+        self.steps = steps
 
     def step(self, grid: int, held_out: float, measure: str) -> None:
         """Count a step and show it."""

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from edgewise._fit._data import Data
-from edgewise._fit._gauss_newton import NormalEquations, ParameterVector, normal_equations
+from edgewise._fit._gauss_newton import (
+    NormalEquations,
+    ParameterVector,
+    mean_equations,
+)
 from edgewise._fit._losses import Loss
 from edgewise._fit._monitor import Monitor
 from edgewise._fit._result import Step
 from edgewise._grid import adapt, refine
 from edgewise._network import KAN
+
+_ROWS = 65_536
+"""So many rows are evaluated at a time."""
 
 
 class Problem:
@@ -51,24 +59,53 @@ class Problem:
     @torch.no_grad()
     def value(self) -> float:
         """Give what is made small over the rows to fit; infinite where the network has no value."""
-        value = float(self.loss.value(self.model(self.data.x), self.data.y))
+        value = self._mean(lambda x, y: self.loss.objective(self.model(x), y))
         return value if math.isfinite(value) else math.inf
 
     def null_value(self) -> float:
         """Give the held-out loss of the best constant."""
-        return self._null(self.data.y_held)
+        data = self.data
+        return self._held_mean(self.loss.samples(self._constant(len(data.y_held)), data.y_held))
 
     def unexplained(self) -> float:
         """Give the share of the best constant's loss that is left over the rows to fit."""
-        return self.value() / max(self._null(self.data.y), 1e-300)
+        null = self._mean(lambda x, y: self.loss.samples(self._constant(len(y)), y))
+        return self.value() / max(null, 1e-300)
 
     def normal_equations(self) -> NormalEquations:
         """Sum loss, gradient and Gauss–Newton matrix over the rows to fit."""
-        return normal_equations(self.model, self.data.x, self.data.y, self.loss)
+        return mean_equations(self.model, self.data.chunks(), self.loss, self.data.team)
 
-    def held_out_samples(self) -> Tensor:
-        """Give the loss of the best state for each row held out."""
-        return self._held_out(self.best)
+    def backward(self) -> float:
+        """Give the mean over the rows to fit, and leave its gradient in the model's parameters."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        total = torch.zeros(2, dtype=torch.float64)
+        for whole in self.data.chunks():
+            for chunk in whole.split(_ROWS):
+                part = chunk.sum(self.loss.objective(self.model(chunk.x), chunk.y))
+                part.backward()
+                total += torch.tensor([part.item(), chunk.total], dtype=torch.float64)
+        value, weight = self.data.team.sum(total).tolist()
+        for p in parameters:
+            if p.grad is not None:
+                p.grad = self.data.team.sum(p.grad) / weight
+        return value / weight
+
+    def errors(self) -> tuple[float, float]:
+        """Give the errors on the rows to fit and on those held out, in the model's precision."""
+        outputs = self.model.out_features
+        train = self._mean(lambda x, y: self.loss.samples(self._predict(x), y))
+        held = self._held_mean(self.loss.samples(self._predict(self.data.x_held), self.data.y_held))
+        return self.loss.error(train, outputs), self.loss.error(held, outputs)
+
+    def excess(self, other: Problem) -> tuple[float, float]:
+        """Give how much more the held-out loss is than another's, and its standard error."""
+        team = self.data.team
+        excess = self._held_out(self.best) - other._held_out(other.best)
+        mean = self._held_mean(excess)
+        count = team.total(len(excess))
+        variance = team.total(float((excess - excess.mean()).square().sum())) / max(count - 1, 1)
+        return mean, (variance / count) ** 0.5
 
     def accept(self, value: float) -> None:
         """Record the present state as a step with this mean loss, and keep it if it is the best."""
@@ -97,16 +134,39 @@ class Problem:
         self.grid = grid
 
     def _note_best(self) -> float:
-        value = float(self._held_out(self.model).mean())
+        value = self._held_mean(self._held_out(self.model))
         value = value if math.isfinite(value) else math.inf
         if value < self.best_value:
             self.best, self.best_value = copy.deepcopy(self.model), value
         return value
 
-    def _null(self, y: Tensor) -> float:
+    @torch.no_grad()
+    def _predict(self, x: Tensor) -> Tensor:
+        return self.model(x.to(self.model.dtype)).to(x)
+
+    def _constant(self, rows: int) -> Tensor:
+        """The best prediction without looking at x."""
         constant = self.loss.constant(self.data.y, self.model.out_features)
-        return float(self.loss.samples(constant.expand(len(y), -1), y).mean())
+        return constant.expand(rows, -1)
+
+    def _mean(self, samples: Callable[[Tensor, Tensor], Tensor]) -> float:
+        """The mean over the rows to fit of all processes."""
+        total = torch.zeros(2, dtype=torch.float64)
+        for whole in self.data.chunks():
+            for chunk in whole.split(_ROWS):
+                value = float(chunk.sum(samples(chunk.x, chunk.y)))
+                total += torch.tensor([value, chunk.total], dtype=torch.float64)
+        value, weight = self.data.team.sum(total).tolist()
+        return value / weight
+
+    def _held_mean(self, samples: Tensor) -> float:
+        """The mean over the rows held out of all processes."""
+        held = self.data.held
+        total = torch.tensor([float(held.sum(samples)), held.total], dtype=torch.float64)
+        value, weight = self.data.team.sum(total).tolist()
+        return value / weight
 
     @torch.no_grad()
     def _held_out(self, model: KAN) -> Tensor:
-        return self.loss.samples(model(self.data.x_held), self.data.y_held)
+        x = self.data.x_held
+        return self.loss.samples(model(x.to(model.dtype)).to(x), self.data.y_held)

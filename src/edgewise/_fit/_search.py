@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from edgewise._fit._data import Data
+from edgewise._fit._journal import Journal
 from edgewise._fit._losses import CrossEntropy, Loss
 from edgewise._fit._monitor import Monitor
 from edgewise._fit._problem import Problem
@@ -53,6 +54,7 @@ class Search:
         finest: The largest grid to refine to.
         smoothest: The highest degree to go to.
         generator: Where the random numbers come from.
+        journal: What a fit that was broken off left behind, and where this one leaves it.
     """
 
     solver: Solver
@@ -64,6 +66,7 @@ class Search:
     finest: int
     smoothest: int
     generator: torch.Generator
+    journal: Journal | None = None
 
     def run(self, model: KAN, tried: list[Problem]) -> None:
         """Fit networks from small to large; `tried` grows, so that an interrupt loses nothing."""
@@ -71,7 +74,7 @@ class Search:
         left = given.best_value / given.null_value()
         if left < _PROMISING:
             tried.append(given)
-            self.solver.solve(given, fresh=False)
+            self._solve(given, fresh=False)
             self._refine(given)
             if left < _TRAINED or self._is_below(given, _EXACT):
                 return
@@ -86,12 +89,20 @@ class Search:
         self._refine(min(tried, key=lambda problem: problem.best_value))
         self._refine(self.pick(tried))
 
+    def _solve(self, problem: Problem, *, fresh: bool) -> None:
+        """Let the solver work, or take what it found before this fit was broken off."""
+        if self.journal is not None and self.journal.replay(problem):
+            return
+        self.solver.solve(problem, fresh=fresh)
+        if self.journal is not None:
+            self.journal.record(problem)
+
     def pick(self, tried: list[Problem]) -> Problem:
         """Take the best; among networks that the held-out rows cannot tell apart, the smallest."""
         best = min(tried, key=lambda problem: problem.best_value)
         for problem in sorted(tried, key=lambda problem: sum(active_nodes(problem.best))):
-            excess = problem.held_out_samples() - best.held_out_samples()
-            if float(excess.mean()) <= 2 * float(excess.std()) / len(excess) ** 0.5:
+            excess, error = problem.excess(best)
+            if excess <= 2 * error:
                 return problem
         return best
 
@@ -141,7 +152,7 @@ class Search:
             if number == 0:
                 tried.append(problem)
             try:
-                self.solver.solve(problem, fresh=True)
+                self._solve(problem, fresh=True)
             finally:  # an interrupt ends a start too
                 if problem.best_value < tried[-1].best_value:
                     tried[-1] = problem
@@ -174,10 +185,10 @@ class Search:
         """Fit on another grid or with another degree; give the ratio of losses before and after."""
         before = problem.best_value
         problem.refine(grid, degree)
-        if problem.size > self.data.y.numel():
+        if problem.size > self.data.equations:
             problem.failures = _FAILURES
             return 0.0
-        self.solver.solve(problem, fresh=False)
+        self._solve(problem, fresh=False)
         return before / max(problem.best_value, 1e-300)
 
 

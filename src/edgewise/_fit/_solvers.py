@@ -159,16 +159,14 @@ class LBFGS(Solver):
             self._descend(problem, self.steps // rounds)
 
     def _descend(self, problem: Problem, steps: int) -> None:
-        model, data = problem.model, problem.data
+        model = problem.model
         optimizer = torch.optim.LBFGS(
             model.parameters(), history_size=self.history, line_search_fn="strong_wolfe"
         )
 
         def evaluate() -> torch.Tensor:
             optimizer.zero_grad()
-            value = problem.loss.value(model(data.x), data.y)
-            value.backward()
-            return value
+            return torch.tensor(problem.backward(), dtype=torch.float64)
 
         values = [problem.value()]
         for _ in range(steps):
@@ -208,18 +206,24 @@ class Adam(Solver):
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Go through the data `epochs` times."""
         problem.adapt()
-        model, data = problem.model, problem.data
+        model = problem.model
+        if problem.data.team.size > 1:
+            raise ConfigError(
+                "Adam does not fit over several processes: take LevenbergMarquardt or LBFGS."
+            )
         rate = self.learning_rate if fresh else 0.3 * self.learning_rate
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         generator = torch.Generator().manual_seed(problem.monitor.steps)
         for _ in range(self.epochs):
             problem.monitor.check_time()
-            order = torch.randperm(len(data.x), generator=generator).to(data.x.device)
-            for rows in order.split(self.batch):
-                optimizer.zero_grad()
-                problem.loss.value(model(data.x[rows]), data.y[rows]).backward()
-                optimizer.step()
+            for x, y, weights in problem.data.chunks():
+                order = torch.randperm(len(x), generator=generator).to(x.device)
+                for rows in order.split(self.batch):
+                    optimizer.zero_grad()
+                    own = None if weights is None else weights[rows]
+                    problem.loss.value(model(x[rows]), y[rows], own).backward()
+                    optimizer.step()
             schedule.step()
             problem.accept(problem.value())
         optimizer.zero_grad()
