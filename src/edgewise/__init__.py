@@ -24,12 +24,15 @@ from edgewise._fit import LevenbergMarquardt as LevenbergMarquardt
 from edgewise._fit import Loss as Loss
 from edgewise._fit import Outcome as Outcome
 from edgewise._fit import Parquet as Parquet
+from edgewise._fit import Posterior as Posterior
+from edgewise._fit import Prediction as Prediction
 from edgewise._fit import Solver as Solver
 from edgewise._fit import Squared as Squared
 from edgewise._fit import Status as Status
 from edgewise._fit import Step as Step
 from edgewise._fit import Trial as Trial
 from edgewise._fit import fit as fit
+from edgewise._fit import posterior as posterior
 
 # pruning
 from edgewise._prune import Attribution as Attribution

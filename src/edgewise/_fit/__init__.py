@@ -12,6 +12,9 @@ from edgewise._fit._losses import Squared as Squared
 from edgewise._fit._monitor import Monitor as Monitor
 from edgewise._fit._monitor import OutOfTime as OutOfTime
 from edgewise._fit._parquet import Parquet as Parquet
+from edgewise._fit._posterior import Posterior as Posterior
+from edgewise._fit._posterior import Prediction as Prediction
+from edgewise._fit._posterior import posterior as posterior
 from edgewise._fit._problem import Problem as Problem
 from edgewise._fit._result import FitResult as FitResult
 from edgewise._fit._result import Outcome as Outcome
