@@ -169,7 +169,7 @@ def test_an_output_that_is_constant_does_no_harm() -> None:
     x = sample(2)
     y = torch.cat([torch.sin(3 * x[:, :1]), 1e-3 * noise(400, 1)], 1)
     model = ew.fit(ew.KAN([2, 1]), x, y[:, :1], seed=0, progress=False).model
-    wide = ew.KAN([2, 2], grid=model.grid)
+    wide = ew.KAN([2, 2], grid=model.grid, degree=model.degree)
     with torch.no_grad():
         wide.parts()[0][0].basis = model.parts()[0][0].basis
         wide.parts()[0][0].coef[0] = model.parts()[0][0].coef[0]

@@ -64,8 +64,9 @@ def gram(pieces: list[Columns], H: Float[Tensor, "columns columns"]) -> None:
     H is in float64 whatever the pieces are in. What is below its diagonal is left undefined.
     """
     if not is_native(H) or not is_native(pieces[0].values) or _dense_is_faster(pieces):
-        for rows in torch.arange(len(pieces[0].start)).split(max(1, _ENTRIES // _row_size(pieces))):
-            part = slice(int(rows[0]), int(rows[-1]) + 1)
+        rows = 1 + _ENTRIES // (1 + _row_size(pieces))
+        for begin in range(0, len(pieces[0].start), rows):
+            part = slice(begin, begin + rows)
             J = torch.cat([piece.part(part).dense().flatten(0, 1) for piece in pieces], -1)
             H.addmm_(J.T.to(H.dtype), J.to(H.dtype))
         return
