@@ -38,16 +38,16 @@ void edges_(const Layer<T>& l, int order, T* result) {
 
 template <class T>
 void layer_forward_(const Layer<T>& l, T* y) {
-#define EW_CALL(D) layer_forward<T, D>(l.x, l.coef, l.knots, y, l.batch, l.inputs, l.outputs, l.knot_count, l.threads)
+#define EW_CALL(D) l.base == nullptr ? layer_forward<T, D, false>(l, y) : layer_forward<T, D, true>(l, y)
   EW_BY_DEGREE(l.degree, EW_CALL)
 #undef EW_CALL
 }
 
 template <class T>
-void layer_backward_(const Layer<T>& l, const T* g, T* grad_x, T* grad_coef) {
-#define EW_CALL(D)                                                                                              \
-  layer_backward<T, D>(g, l.x, l.coef, l.knots, grad_x, grad_coef, l.batch, l.inputs, l.outputs, l.knot_count, \
-                       l.threads)
+void layer_backward_(const Layer<T>& l, const T* g, T* grad_x, T* grad_coef, T* grad_base) {
+#define EW_CALL(D)                                                                        \
+  l.base == nullptr ? layer_backward<T, D, false>(l, g, grad_x, grad_coef, nullptr) \
+                    : layer_backward<T, D, true>(l, g, grad_x, grad_coef, grad_base)
   EW_BY_DEGREE(l.degree, EW_CALL)
 #undef EW_CALL
 }

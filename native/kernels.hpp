@@ -6,8 +6,8 @@
 namespace ew {
 
 template <class T>
-struct Layer {  // x (batch, inputs), coef (inputs, basis, outputs), knots (inputs, knot_count)
-  const T *x, *coef, *knots;
+struct Layer {  // x (batch, inputs), coef (inputs, basis, outputs), base (inputs, outputs), knots (inputs, knot_count)
+  const T *x, *coef, *base, *knots;  // there may be no base
   std::int64_t batch, inputs, outputs;
   int knot_count, degree, threads;
 };
@@ -28,7 +28,7 @@ struct Kernels {
   void (*local_splines)(const Layer<T>&, int order, std::int64_t* start, T* values);
   void (*edges)(const Layer<T>&, int order, T* result);
   void (*layer_forward)(const Layer<T>&, T* y);
-  void (*layer_backward)(const Layer<T>&, const T* g, T* grad_x, T* grad_coef);
+  void (*layer_backward)(const Layer<T>&, const T* g, T* grad_x, T* grad_coef, T* grad_base);
   void (*gram)(const Columns<T>&, const Columns<T>&, bool same, double* H, std::int64_t pitch, std::int64_t batch,
                int threads);
   void (*pull)(const Columns<T>&, double* g, std::int64_t batch, int threads);

@@ -1,9 +1,11 @@
 // The Python face of the kernels: checks shapes, chooses the instruction set, lets go of the interpreter.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -75,7 +77,7 @@ ew::Layer<T> layer(const In<T, 2>& x, const In<T, 2>& knots, int degree, int thr
   check(knots.shape(0) == x.shape(1), "knots must have a row for each input.");
   check(knots.shape(1) >= std::size_t(2 * degree + 2), "there are too few knots for this degree.");
   check(threads >= 1, "threads must be at least 1.");
-  return {x.data(), nullptr, knots.data(), std::int64_t(x.shape(0)), std::int64_t(x.shape(1)), 0, int(knots.shape(1)),
+  return {x.data(), nullptr, nullptr, knots.data(), std::int64_t(x.shape(0)), std::int64_t(x.shape(1)), 0, int(knots.shape(1)),
           degree, threads};
 }
 
@@ -106,31 +108,38 @@ void edges(In<T, 2> x, In<T, 3> coef, In<T, 2> knots, int degree, int order, Out
 }
 
 template <class T>
-ew::Layer<T> fused(const In<T, 2>& x, const In<T, 3>& coef, const In<T, 2>& knots, int degree, int threads) {
+ew::Layer<T> fused(const In<T, 2>& x, const In<T, 3>& coef, const std::optional<In<T, 2>>& base, const In<T, 2>& knots,
+                   int degree, int threads) {
   ew::Layer<T> l = layer<T>(x, knots, degree, threads);
   check(coef.shape(0) == x.shape(1) && coef.shape(1) == knots.shape(1) - degree - 1,
         "coef must be (inputs, basis, outputs).");
   check(coef.shape(2) % kernels<T>().vector_width == 0, "outputs must be whole vectors.");
+  check(!base || (base->shape(0) == x.shape(1) && base->shape(1) == coef.shape(2)), "base must be (inputs, outputs).");
   l.coef = coef.data();
+  l.base = base ? base->data() : nullptr;
   l.outputs = coef.shape(2);
   return l;
 }
 
 template <class T>
-void layer_forward(In<T, 2> x, In<T, 3> coef, In<T, 2> knots, int degree, Out<T, 2> y, int threads) {
-  ew::Layer<T> l = fused<T>(x, coef, knots, degree, threads);
+void layer_forward(In<T, 2> x, In<T, 3> coef, std::optional<In<T, 2>> base, In<T, 2> knots, int degree, Out<T, 2> y,
+                   int threads) {
+  ew::Layer<T> l = fused<T>(x, coef, base, knots, degree, threads);
   check(y.shape(0) == x.shape(0) && y.shape(1) == coef.shape(2), "y must be (batch, outputs).");
   kernels<T>().layer_forward(l, y.data());
 }
 
 template <class T>
-void layer_backward(In<T, 2> g, In<T, 2> x, In<T, 3> coef, In<T, 2> knots, int degree, Out<T, 2> grad_x,
-                    Out<T, 3> grad_coef, int threads) {
-  ew::Layer<T> l = fused<T>(x, coef, knots, degree, threads);
+void layer_backward(In<T, 2> g, In<T, 2> x, In<T, 3> coef, std::optional<In<T, 2>> base, In<T, 2> knots, int degree,
+                    Out<T, 2> grad_x, Out<T, 3> grad_coef, std::optional<Out<T, 2>> grad_base, int threads) {
+  ew::Layer<T> l = fused<T>(x, coef, base, knots, degree, threads);
   check(g.shape(0) == x.shape(0) && g.shape(1) == coef.shape(2), "g must be (batch, outputs).");
   check(grad_x.shape(0) == x.shape(0) && grad_x.shape(1) == x.shape(1), "grad_x must have the shape of x.");
   check(grad_coef.size() == coef.size() && grad_coef.shape(2) == coef.shape(2), "grad_coef must have the shape of coef.");
-  kernels<T>().layer_backward(l, g.data(), grad_x.data(), grad_coef.data());
+  check(base.has_value() == grad_base.has_value() &&
+            (!base || (grad_base->size() == base->size() && grad_base->shape(1) == base->shape(1))),
+        "grad_base must have the shape of base.");
+  kernels<T>().layer_backward(l, g.data(), grad_x.data(), grad_coef.data(), grad_base ? grad_base->data() : nullptr);
 }
 
 template <class T>

@@ -43,28 +43,6 @@ struct Vec {
   }
 };
 
-#if EW_VECTOR_BYTES == 64
-// The compiler adds the lanes one by one; halving takes log2(width) steps.
-template <class T, int bytes>
-struct Half {
-  typedef T type __attribute__((vector_size(bytes)));
-};
-template <class T, class V, int bytes>
-inline T halving_sum(V v) {
-  if constexpr (bytes == sizeof(T)) {
-    return v;
-  } else if constexpr (bytes == 2 * sizeof(T)) {
-    return v[0] + v[1];
-  } else {
-    typedef typename Half<T, bytes / 2>::type H;
-    H low, high;
-    __builtin_memcpy(&low, &v, bytes / 2);
-    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + bytes / 2, bytes / 2);
-    return halving_sum<T, H, bytes / 2>(low + high);
-  }
-}
-#endif
-
 // Lets the other threads see what was streamed.
 inline void finish_streams() {
 #if defined(__x86_64__)
@@ -72,13 +50,36 @@ inline void finish_streams() {
 #endif
 }
 
+// (a0 + a1, a2 + a3, ..., b0 + b1, b2 + b3, ...)
 template <class T>
-inline T vector_sum(typename Vec<T>::type v) {
-#if EW_VECTOR_BYTES == 64
-  return halving_sum<T, typename Vec<T>::type, EW_VECTOR_BYTES>(v);
-#else
-  return Vec<T>::sum(v);
-#endif
+inline typename Vec<T>::type add_neighbors(typename Vec<T>::type a, typename Vec<T>::type b) {
+  constexpr int W = Vec<T>::width;
+  if constexpr (W == 2)
+    return __builtin_shufflevector(a, b, 0, 2) + __builtin_shufflevector(a, b, 1, 3);
+  else if constexpr (W == 4)
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  else if constexpr (W == 8)
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
+           __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  else
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+           __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+
+// One vector of the sums of as many vectors as it has numbers: neighbors are added, in pairs of vectors, until
+// each number belongs to one of them.
+template <class T>
+inline typename Vec<T>::type sums(const T* vectors) {
+  constexpr int W = Vec<T>::width;
+  typedef typename Vec<T>::type V;
+  V part[W];
+#pragma GCC unroll 16
+  for (int j = 0; j < W; ++j) part[j] = Vec<T>::load(vectors + j * W);
+#pragma GCC unroll 4
+  for (int many = W / 2; many >= 1; many /= 2)
+#pragma GCC unroll 8
+    for (int j = 0; j < many; ++j) part[j] = add_neighbors<T>(part[2 * j], part[2 * j + 1]);
+  return part[0];
 }
 
 template <class T>

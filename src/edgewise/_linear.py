@@ -36,8 +36,9 @@ class KANLinear(nn.Module):
 
     Attributes:
         base_weight: The weights of the base function, (outputs, inputs).
-        coef: The coefficients of the splines, (outputs, inputs, grid + degree). They lie in memory
-            as (inputs, basis, outputs), which is what the compiled kernel reads.
+        coef: The coefficients of the splines, (outputs, inputs, grid + degree). Both lie in memory
+            with the outputs next to each other, which is what the compiled kernel reads: coef as
+            (inputs, basis, outputs).
 
     Raises:
         ConfigError: If a size, the grid, the degree or the domain makes no layer.
@@ -71,7 +72,8 @@ class KANLinear(nn.Module):
         like = self.basis.knots
         coef = like.new_empty((self.in_features, self.basis.size, self.out_features))
         self.coef = nn.Parameter(coef.permute(2, 0, 1))
-        self.base_weight = nn.Parameter(like.new_empty((self.out_features, self.in_features)))
+        base_weight = like.new_empty((self.in_features, self.out_features))
+        self.base_weight = nn.Parameter(base_weight.T)
         self.reset_parameters()
 
     @torch.no_grad()
@@ -99,9 +101,10 @@ class KANLinear(nn.Module):
                 "Convert one of them: x.to(layer.coef.dtype), or layer.to(x.dtype)."
             )
         flat = x.reshape(-1, self.in_features)
-        base = nn.functional.linear(nn.functional.silu(flat), self.base_weight)
-        spline = spline_layer(flat, self.coef, self.basis.knots, self.basis.degree)
-        return (base + spline).reshape(*x.shape[:-1], self.out_features)
+        y = spline_layer(
+            flat, self.coef, self.basis.knots, self.basis.degree, base=self.base_weight
+        )
+        return y.reshape(*x.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         """Show the sizes."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import linear, pad, silu
 
 from edgewise._kernels._backend import CORE, differentiable, is_native, operator, threads
 from edgewise._kernels._splines import dense_splines
@@ -19,8 +20,9 @@ def spline_layer(
     coef: Float[Tensor, "outputs inputs basis"],
     knots: Float[Tensor, "inputs knots"],
     degree: int,
+    base: Float[Tensor, "outputs inputs"] | None = None,
 ) -> Float[Tensor, "batch outputs"]:
-    r"""Evaluate :math:`y_o = \sum_i \sum_k c_{oik} B_k(x_i)`.
+    r"""Evaluate :math:`y_o = \sum_i (w_{oi}\,\mathrm{silu}(x_i) + \sum_k c_{oik} B_k(x_i))`.
 
     Args:
         x: Points.
@@ -28,56 +30,77 @@ def spline_layer(
             lie so in memory are not copied.
         knots: Increasing knots of each input: `degree` of them stand before and after the grid.
         degree: Degree of the pieces.
+        base: The weights w of the base function; without them there are only splines. The core's
+            layout is (inputs, outputs).
     """
     if is_native(x):
-        return _differentiable_layer(x, coef, knots, degree)
-    return spline_layer_twin(x, coef, knots, degree)
+        return _differentiable_layer(x, coef, knots, degree, base)
+    return spline_layer_twin(x, coef, knots, degree, base)
 
 
-def spline_layer_twin(x: Tensor, coef: Tensor, knots: Tensor, degree: int) -> Tensor:
+def spline_layer_twin(
+    x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+) -> Tensor:
     """Do what `spline_layer` does in plain torch, on any device."""
-    return torch.einsum("bik,oik->bo", dense_splines(x, knots, degree)[0], coef)
+    y = torch.einsum("bik,oik->bo", dense_splines(x, knots, degree)[0], coef)
+    return y if base is None else y + linear(silu(x), base)
 
 
-def _fake_forward(x: Tensor, coef: Tensor, knots: Tensor, degree: int) -> Tensor:
+def _fake_forward(
+    x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+) -> Tensor:
     return x.new_empty((x.shape[0], coef.shape[0]))
 
 
 @operator(
-    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree) -> Tensor", fake=_fake_forward
+    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree, Tensor? base=None)"
+    " -> Tensor",
+    fake=_fake_forward,
 )
-def _spline_layer(x: Tensor, coef: Tensor, knots: Tensor, degree: int) -> Tensor:
-    packed = _pack(coef.detach().permute(1, 2, 0))
+def _spline_layer(
+    x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+) -> Tensor:
+    packed, packed_base = _pack(coef.permute(1, 2, 0)), _pack_base(base)
     y = x.new_empty((x.shape[0], packed.shape[2]))
     x, knots = x.detach().contiguous(), knots.detach().contiguous()
     team = threads(x.numel() * packed.shape[2])
-    CORE.layer_forward(x, packed, knots, degree, y, team)  # type: ignore[union-attr]
+    CORE.layer_forward(x, packed, packed_base, knots, degree, y, team)  # type: ignore[union-attr]
     return y[:, : len(coef)].contiguous()
 
 
 def _fake_backward(
-    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int
-) -> tuple[Tensor, Tensor]:
+    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     outputs, inputs, size = coef.shape
-    return x.new_empty(x.shape), x.new_empty((inputs, size, outputs)).permute(2, 0, 1)
+    return (
+        x.new_empty(x.shape),
+        x.new_empty((inputs, size, outputs)).permute(2, 0, 1),
+        x.new_empty(0) if base is None else x.new_empty((inputs, outputs)).T,
+    )
 
 
 @operator(
-    "spline_layer_backward(Tensor g, Tensor x, Tensor coef, Tensor knots, int degree)"
-    " -> (Tensor, Tensor)",
+    "spline_layer_backward(Tensor g, Tensor x, Tensor coef, Tensor knots, int degree,"
+    " Tensor? base=None) -> (Tensor, Tensor, Tensor)",
     fake=_fake_backward,
 )
 def _spline_layer_backward(
-    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int
-) -> tuple[Tensor, Tensor]:
-    packed, signal = _pack(coef.detach().permute(1, 2, 0)), _pack(g.detach())
+    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the gradients for x, coef and base; the last one has no elements without a base."""
+    packed, packed_base, signal = _pack(coef.permute(1, 2, 0)), _pack_base(base), _pack(g)
     grad_x, grad_coef = x.new_empty(x.shape), _POOL.empty(packed.shape, packed.dtype)
+    grad_base = None if packed_base is None else torch.empty_like(packed_base)
     x, knots = x.detach().contiguous(), knots.detach().contiguous()
     team = threads(2 * x.numel() * packed.shape[2])
     CORE.layer_backward(  # type: ignore[union-attr]
-        signal, x, packed, knots, degree, grad_x, grad_coef, team
+        signal, x, packed, packed_base, knots, degree, grad_x, grad_coef, grad_base, team
     )
-    return grad_x, grad_coef[..., : len(coef)].contiguous().permute(2, 0, 1)
+    return (
+        grad_x,
+        grad_coef[..., : len(coef)].contiguous().permute(2, 0, 1),
+        x.new_empty(0) if grad_base is None else grad_base[:, : len(coef)].contiguous().T,
+    )
 
 
 def _pack(packed: Tensor) -> Tensor:
@@ -85,8 +108,12 @@ def _pack(packed: Tensor) -> Tensor:
     width = CORE.vector_width(packed.element_size())  # type: ignore[union-attr]
     missing = -packed.shape[-1] % width
     if missing:
-        return torch.nn.functional.pad(packed, (0, missing))
-    return packed.contiguous()
+        return pad(packed.detach(), (0, missing))
+    return packed.detach().contiguous()
+
+
+def _pack_base(base: Tensor | None) -> Tensor | None:
+    return None if base is None else _pack(base.T)
 
 
 class _Pool:
@@ -125,25 +152,36 @@ _POOL = _Pool()
 
 
 def _save(ctx: Any, inputs: tuple, output: Any) -> None:
-    *tensors, ctx.degree = inputs
-    ctx.save_for_backward(*tensors)
+    *tensors, ctx.degree, base = inputs
+    ctx.save_for_backward(*tensors, base)
 
 
-def _backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None]:
-    x, coef, knots = ctx.saved_tensors
-    return *_differentiable_backward(g, x, coef, knots, ctx.degree), None, None
+def _backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None, Tensor | None]:
+    x, coef, knots, base = ctx.saved_tensors
+    by_x, by_coef, by_base = _differentiable_backward(g, x, coef, knots, ctx.degree, base)
+    return by_x, by_coef, None, None, None if base is None else by_base
 
 
-def _double_backward(ctx: Any, u: Tensor, v: Tensor) -> tuple[Any, ...]:
-    """Carry derivatives in grad_x (u) and grad_coef (v) back; with these, every order is there."""
-    g, x, coef, knots = ctx.saved_tensors
+def _double_backward(ctx: Any, u: Tensor, v: Tensor, w: Tensor) -> tuple[Any, ...]:
+    """Carry derivatives in the gradients for x (u), coef (v) and base (w) back.
+
+    With these, every order is there.
+    """
+    g, x, coef, knots, base = ctx.saved_tensors
     values, slopes, bends = dense_splines(x, knots, ctx.degree, 2)  # (batch, inputs, basis)
     by_g = torch.einsum("bi,oik,bik->bo", u, coef, slopes) + torch.einsum("oik,bik->bo", v, values)
     by_x = u * torch.einsum("bo,oik,bik->bi", g, coef, bends) + torch.einsum(
         "bo,oik,bik->bi", g, v, slopes
     )
     by_coef = torch.einsum("bi,bo,bik->oik", u, g, slopes)
-    return by_g, by_x, by_coef, None, None
+    if base is None:
+        return by_g, by_x, by_coef, None, None, None
+    s = torch.sigmoid(x)
+    slope = s * (1 + x * (1 - s))  # (batch, inputs)
+    bend = s * (1 - s) * (2 + x * (1 - 2 * s))
+    by_g = by_g + (u * slope) @ base.T + silu(x) @ w.T
+    by_x = by_x + u * bend * (g @ base) + slope * (g @ w)
+    return by_g, by_x, by_coef, None, None, g.T @ (u * slope)
 
 
 _differentiable_backward = differentiable(_spline_layer_backward, _save, _double_backward)
