@@ -316,7 +316,10 @@ class Leibniz:
     """Which partial derivatives a jet has, and the rule by which they multiply.
 
     Attributes:
-        partials: The partial derivatives, by their order.
+        partials: The partial derivatives, by their order; the mixed ones after the pure ones.
+        inputs: The number of inputs.
+        order: The highest derivative.
+        pairs: The number of mixed derivatives.
         offsets: For each order m the first component of at least this order.
         full: The terms of a product.
         inner: Those without a value on either side.
@@ -326,6 +329,7 @@ class Leibniz:
     partials: tuple[Partial, ...]
     inputs: int
     order: int
+    pairs: int
     offsets: tuple[int, ...]
     full: _Terms
     inner: _Terms
@@ -350,6 +354,7 @@ class Leibniz:
             partials=tuple(partials),
             inputs=inputs,
             order=order,
+            pairs=inputs * (inputs - 1) // 2 if mixed else 0,
             offsets=tuple(
                 next(n for n, partial in enumerate(partials) if len(partial) >= m)
                 for m in range(order + 1)
@@ -357,18 +362,6 @@ class Leibniz:
             full=_table(terms.items()),
             inner=_table(term for term in terms.items() if term[0][1] and term[0][2]),
             outer=_table(term for term in terms.items() if term[0][2]),
-        )
-
-    def start(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "components batch inputs"]:
-        """Give the jet of the inputs themselves."""
-        first = torch.eye(self.inputs, dtype=x.dtype, device=x.device).unsqueeze(1)
-        rest = x.new_zeros(())
-        return torch.cat(
-            [
-                x.unsqueeze(0),
-                first.expand(-1, len(x), -1),
-                rest.expand(len(self.partials) - 1 - self.inputs, *x.shape),
-            ]
         )
 
     def powers(self, u: Float[Tensor, "components batch nodes"]) -> list[Tensor]:
@@ -408,7 +401,7 @@ class _Step(NamedTuple):
     """What the way forward through a layer leaves for the way back."""
 
     edges: Tensor  # (derivatives, batch, sums, inputs)
-    powers: list[Tensor]  # for m = 1 ... order, (components, batch, inputs)
+    powers: list[Tensor]  # for m = 1 ... order (components, batch, inputs); none in the first layer
     sums: Tensor  # (components, batch, sums)
     start: Tensor  # (batch, inputs)
     basis: Tensor  # (derivatives, batch, inputs, support)
@@ -419,12 +412,12 @@ def _forward(
     model: KAN, x: Tensor, rule: Leibniz, *, rows: bool
 ) -> tuple[Float[Tensor, "components batch outputs"], list[_Step]]:
     """Carry a jet through the network; for its rows, keep the steps."""
-    u, steps = rule.start(x), []
-    for layer, nodes in model.parts():
+    u, steps = x.unsqueeze(0), []
+    for depth, (layer, nodes) in enumerate(model.parts()):
         at = u[0]
-        edges = layer.derivatives(at, rule.order + 1 if rows and steps else rule.order)
-        powers = rule.powers(u)
-        sums = _sums(edges, powers, rule)
+        edges = layer.derivatives(at, rule.order + 1 if rows and depth else rule.order)
+        powers = rule.powers(u) if depth else []
+        sums = _sums(edges, powers, rule) if depth else _first_sums(edges, rule)
         if rows:
             start, basis = layer.basis.local_derivatives(at, rule.order)
             by_constant = [
@@ -443,7 +436,16 @@ def _sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
         begin = rule.offsets[m]
         higher = torch.einsum("boi,cbi->cbo", edges[m], power[begin:])
         derivatives = torch.cat([derivatives[: begin - 1], derivatives[begin - 1 :] + higher])
-    return torch.cat([edges[0].sum(-1).unsqueeze(0), derivatives])
+    value = edges[0] @ edges.new_ones(edges.shape[-1])
+    return torch.cat([value.unsqueeze(0), derivatives])
+
+
+def _first_sums(edges: Tensor, rule: Leibniz) -> Tensor:
+    """The same where the jets are the inputs themselves: a derivative in one has one edge."""
+    value = edges[0] @ edges.new_ones(rule.inputs)
+    pure = [edges[m].permute(2, 0, 1) for m in range(1, rule.order + 1)]
+    pure.insert(2, value.new_zeros((rule.pairs, *value.shape)))  # mixed ones come after the second
+    return torch.cat([value.unsqueeze(0), *pure])
 
 
 def _nodes_forward(nodes: Nodes, sums: Tensor, rule: Leibniz) -> Tensor:
@@ -478,24 +480,34 @@ def _layer_backward(step: _Step, a: Tensor, rule: Leibniz) -> Tensor:
 def _columns(layer: KANLayer, step: _Step, a: Tensor, rule: Leibniz) -> list[Columns]:
     """The layer's columns: those of its splines, then those of each lock's constants."""
     rows, _, batch, sums = a.shape
-    by_order = [a[:, 0].permute(1, 0, 2).unsqueeze(2).expand(-1, -1, layer.in_features, -1)]
-    for m, power in enumerate(step.powers, 1):
-        by_order.append(
-            torch.einsum("rcbo,cbi->brio", a[:, rule.offsets[m] :], power[rule.offsets[m] :])
-        )
-    W = torch.stack(by_order)  # (derivatives, batch, rows, inputs, sums)
-    size = layer.basis.size
-    values = torch.einsum("mbrio,mbik->briok", W, step.basis)
+    weights = _weights_of_derivatives(step, a, rule)
+    values = weights[0].unsqueeze(-1) * step.basis[0].reshape(batch, 1, -1, 1, step.basis.shape[-1])
+    for weight, basis in zip(weights[1:], step.basis[1:], strict=True):
+        values.addcmul_(weight.unsqueeze(-1), basis.reshape(batch, 1, -1, 1, basis.shape[-1]))
+    # values: (batch, rows, inputs, sums, support)
     start = step.start.reshape(batch, 1, -1, 1).expand(-1, rows, -1, sums)
     o, i = layer.mask.nonzero().unbind(-1)
     edges = torch.stack([torch.zeros_like(o), i * sums + o], -1)
     one = a.new_ones((batch * rows, 1, 1))
-    pieces = [
-        Columns(start.reshape(batch * rows, -1), values.flatten(2, 3).flatten(0, 1), one, edges, size)
-    ]
+    start, values = start.reshape(batch * rows, -1), values.flatten(2, 3).flatten(0, 1)
+    pieces = [Columns(start, values, one, edges, layer.basis.size)]
     for ((o, i), _), by_constant in zip(layer.locked(), step.by_constant, strict=True):
-        values = torch.einsum("mbr,mbk->brk", W[..., i, o], by_constant).flatten(0, 1)
+        weight = torch.stack([weight[..., i, o] for weight in weights])
+        values = torch.einsum("mbr,mbk->brk", weight, by_constant).flatten(0, 1)
         nothing = step.start.new_zeros((batch * rows, 1))
         edge = step.start.new_zeros((1, 2))
         pieces.append(Columns(nothing, values.unsqueeze(1), one, edge, values.shape[-1]))
     return pieces
+
+
+def _weights_of_derivatives(step: _Step, a: Tensor, rule: Leibniz) -> list[Tensor]:
+    """What each derivative of an edge weighs in a row: for each (batch, rows, inputs, sums)."""
+    inputs = step.edges.shape[-1]
+    weights = [a[:, 0].transpose(0, 1).unsqueeze(2).expand(-1, -1, inputs, -1)]
+    for m, begin in enumerate(rule.offsets[1:], 1):
+        if step.powers:
+            power = step.powers[m - 1][begin:]
+            weights.append(torch.einsum("rcbo,cbi->brio", a[:, begin:], power))
+        else:  # in the first layer component `begin + i` is the m-th derivative in input i
+            weights.append(a[:, begin : begin + inputs].permute(2, 0, 1, 3))
+    return weights
