@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -165,11 +166,8 @@ def jet(
         (torch.Size([100, 1]), torch.Size([100, 1, 2]), torch.Size([100, 1]))
         >>> torch.equal(u.partial(1, 1), u.second[..., 1])
         True
-        >>> u.partial(0, 0, 0)
-        Traceback (most recent call last):
-        edgewise.ConfigError: This jet has derivatives up to order 2, ... Ask for jet(..., order=3).
     """
-    check(model, x, order, mixed)
+    _check(model, x, order, mixed)
     rule = Leibniz.of(model.in_features, order, mixed)
     if torch.is_grad_enabled():
         return _jet(_forward(model, x, rule, rows=False)[0], rule)
@@ -196,9 +194,7 @@ class LinearJet:
     _steps: list[_Step]
 
     @torch.no_grad()
-    def columns(
-        self, weights: Float[Tensor, "batch rows outputs components"]
-    ) -> list[Columns]:
+    def columns(self, weights: Float[Tensor, "batch rows outputs components"]) -> list[Columns]:
         r"""Give what linear functionals of the jet have in the Jacobian by the parameters.
 
         A coefficient of an edge enters the jet of sum o through the jet of a basis function of
@@ -267,15 +263,15 @@ def linear_jet(
     What is kept grows with the batch, by (order + 2) numbers for each edge: give chunks of some
     thousand points.
     """
-    check(model, x, order, mixed)
+    _check(model, x, order, mixed)
     rule = Leibniz.of(model.in_features, order, mixed)
     components, steps = _forward(model, x, rule, rows=True)
     return LinearJet(_jet(components, rule), model, rule, steps)
 
 
-def check(model: KAN, x: Tensor, order: int, mixed: bool) -> None:
+def _check(model: KAN, x: Tensor, order: int, mixed: bool) -> None:
     """Check the arguments of `jet`."""
-    if order not in range(1, _HIGHEST + 1):
+    if not isinstance(order, Integral) or not 1 <= order <= _HIGHEST:
         raise ConfigError(f"order must be a whole number from 1 to {_HIGHEST}, got {order}.")
     if mixed and order < 2:
         raise ConfigError(f"Mixed derivatives are of the second order, got order={order}.")
@@ -290,25 +286,25 @@ def check(model: KAN, x: Tensor, order: int, mixed: bool) -> None:
 
 
 class _Terms(NamedTuple):
-    """Terms of products of jets: component `left` times component `right`, `count` times."""
+    """Terms of products of jets: component `left` times component `right`, so often."""
 
     whole: Int[Tensor, " terms"]
     left: Int[Tensor, " terms"]
     right: Int[Tensor, " terms"]
-    count: Int[Tensor, " terms"]
+    times: Int[Tensor, " terms"]
 
     def multiply(self, f: Tensor, g: Tensor) -> Tensor:
         """Multiply two jets."""
-        terms = f[self.left] * g[self.right] * self._counts(f)
+        terms = f[self.left] * g[self.right] * self._factors(f)
         return f.new_zeros(f.shape).index_add(0, self.whole, terms)
 
     def divide(self, a: Float[Tensor, "rows components batch nodes"], g: Tensor) -> Tensor:
         """Carry derivatives in the product back to those in the left factor, g being the right."""
-        terms = a[:, self.whole] * (g[self.right] * self._counts(g))
+        terms = a[:, self.whole] * (g[self.right] * self._factors(g))
         return a.new_zeros(a.shape).index_add(1, self.left, terms)
 
-    def _counts(self, like: Tensor) -> Tensor:
-        return self.count.to(like.dtype).reshape(-1, 1, 1)
+    def _factors(self, like: Tensor) -> Tensor:
+        return self.times.to(like.dtype).reshape(-1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -386,7 +382,7 @@ def _splits(partial: Partial) -> Iterable[tuple[Partial, Partial]]:
 
 
 def _table(terms: Iterable[tuple[tuple[int, int, int], int]]) -> _Terms:
-    rows = [(*places, count) for places, count in terms]
+    rows = [(*places, times) for places, times in terms]
     return _Terms(*torch.tensor(rows, dtype=torch.int64).reshape(-1, 4).unbind(-1))
 
 

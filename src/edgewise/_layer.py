@@ -58,7 +58,7 @@ class Lock(nn.Module):
         self, x: Float[Tensor, " batch"], order: int
     ) -> Float[Tensor, "derivatives batch 4"]:
         """Give the derivatives of `derivatives` in a, b, c, d."""
-        a, b, c, d = self.constants.detach().unbind()
+        a, b, c, _ = self.constants.detach().unbind()
         f = self.primitive.derivatives(a * x + b, order + 1).detach()
         rows = []
         for m in range(order + 1):

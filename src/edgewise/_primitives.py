@@ -79,9 +79,9 @@ class Primitive:
 
         Where gradients are enabled, the result can be differentiated again.
         """
-        again = torch.is_grad_enabled()
+        again = torch.is_grad_enabled() and u.requires_grad
         with torch.enable_grad():
-            if not (again and u.requires_grad):
+            if not again:
                 u = u.detach().requires_grad_()
             rows = [self.torch(u)]
             for _ in range(order):
