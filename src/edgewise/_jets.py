@@ -261,7 +261,7 @@ def linear_jet(
     """Evaluate a jet and keep what `LinearJet.columns` needs; the arguments are those of `jet`.
 
     What is kept grows with the batch, by (order + 2) numbers for each edge: give chunks of some
-    thousand points.
+    thousand points. The model must not change before the columns are taken.
     """
     _check(model, x, order, mixed)
     rule = Leibniz.of(model.in_features, order, mixed)
@@ -296,15 +296,15 @@ class _Terms(NamedTuple):
     def multiply(self, f: Tensor, g: Tensor) -> Tensor:
         """Multiply two jets."""
         terms = f[self.left] * g[self.right] * self._factors(f)
-        return f.new_zeros(f.shape).index_add(0, self.whole, terms)
+        return f.new_zeros(f.shape).index_add(0, self.whole.to(f.device), terms)
 
-    def divide(self, a: Float[Tensor, "rows components batch nodes"], g: Tensor) -> Tensor:
+    def carry_back(self, a: Float[Tensor, "rows components batch nodes"], g: Tensor) -> Tensor:
         """Carry derivatives in the product back to those in the left factor, g being the right."""
         terms = a[:, self.whole] * (g[self.right] * self._factors(g))
-        return a.new_zeros(a.shape).index_add(1, self.left, terms)
+        return a.new_zeros(a.shape).index_add(1, self.left.to(a.device), terms)
 
     def _factors(self, like: Tensor) -> Tensor:
-        return self.times.to(like.dtype).reshape(-1, 1, 1)
+        return self.times.to(like).reshape(-1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -459,7 +459,7 @@ def _nodes_backward(nodes: Nodes, a: Tensor, sums: Tensor, rule: Leibniz) -> Ten
         return a
     first, second = sums[..., nodes.sums :: 2], sums[..., nodes.sums + 1 :: 2]
     by_node = a[..., nodes.sums :]
-    factors = [rule.full.divide(by_node, second), rule.full.divide(by_node, first)]
+    factors = [rule.full.carry_back(by_node, second), rule.full.carry_back(by_node, first)]
     return torch.cat([a[..., : nodes.sums], torch.stack(factors, -1).flatten(-2)], -1)
 
 
@@ -467,7 +467,7 @@ def _layer_backward(step: _Step, a: Tensor, rule: Leibniz) -> Tensor:
     """From derivatives in the jets of the sums to those in the jets of the layer's inputs."""
     below = torch.einsum("rcbo,boi->rcbi", a, step.edges[1])
     for m, power in enumerate(step.powers, 1):
-        below = below + rule.outer.divide(
+        below = below + rule.outer.carry_back(
             torch.einsum("rcbo,boi->rcbi", a, step.edges[m + 1]), power
         )
     return below
