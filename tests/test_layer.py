@@ -135,6 +135,29 @@ def test_columns_are_the_derivatives_of_a_lock(name: str) -> None:
     torch.testing.assert_close(by_constant, torch.stack(rows), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["x", "x^2", "sin", "exp", "1/x"])
+@pytest.mark.parametrize("a", [1.7, 0.0])
+def test_columns_of_a_locks_derivatives(name: str, a: float) -> None:
+    lock = Lock(ew.PRIMITIVES[name], torch.tensor([a, 0.7, 0.6, 2.5], dtype=FLOAT))
+    x = 0.1 + torch.rand(9, dtype=FLOAT)
+    derivatives, columns = lock.derivatives(x, 3), lock.derivative_columns(x, 3)
+    torch.testing.assert_close(derivatives[0], lock(x))
+    for values, by_constant in zip(derivatives, columns, strict=True):
+        rows = [torch.autograd.grad(v, lock.constants, retain_graph=True)[0] for v in values]
+        torch.testing.assert_close(by_constant, torch.stack(rows), rtol=1e-12, atol=1e-12)
+
+
+def test_derivatives_of_edges_that_are_off_are_zero(x: Tensor) -> None:
+    layer = ew.KANLayer(BSpline(x.shape[1], dtype=FLOAT), 2)
+    layer.remove(1, 0)
+    layer.lock(0, 1, Lock(ew.PRIMITIVES["sin"], torch.tensor([2.0, 0, 1, 0], dtype=FLOAT)))
+    value, slope, bend = layer.derivatives(x, 2).detach()
+    assert torch.equal(value, layer.edges(x).detach())
+    for y in (value, slope, bend):
+        assert not bool(y[:, 1, 0].any())
+    torch.testing.assert_close(bend[:, 0, 1], -4 * (2 * x[:, 1]).sin())
+
+
 def test_fixed_constants_do_not_move(x: Tensor) -> None:
     lock = sine(free=[True, False, False, True])
     assert torch.equal(lock(x[:, 0]), sine()(x[:, 0]))

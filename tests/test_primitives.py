@@ -113,6 +113,30 @@ def test_the_second_derivative_is_there_too(primitive: ew.Primitive) -> None:
     torch.testing.assert_close(second, expected, rtol=1e-10, atol=1e-10)
 
 
+def test_higher_derivatives_equal_sympys(primitive: ew.Primitive) -> None:
+    u = points(primitive)
+    derivatives = primitive.derivatives(u, 5)
+    assert not derivatives.requires_grad
+    for order, values in enumerate(derivatives):
+        expression = sympy.diff(primitive.sympy(U), U, order).replace(
+            lambda e: isinstance(e, sympy.DiracDelta), lambda _: sympy.S.Zero
+        )
+        expected = numeric(expression, u)
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(values, expected, rtol=1e-9, atol=1e-11 * scale)
+
+
+def test_higher_derivatives_can_be_differentiated_again(primitive: ew.Primitive) -> None:
+    u = points(primitive).requires_grad_()
+    *derivatives, last = primitive.derivatives(u, 3)
+    (slope,) = torch.autograd.grad(
+        derivatives[-1].sum(), u, allow_unused=True, materialize_grads=True
+    )
+    torch.testing.assert_close(slope, last.detach())
+    with torch.no_grad():
+        assert not primitive.derivatives(u, 3).requires_grad
+
+
 def test_shapes_and_precision_pass_through(primitive: ew.Primitive) -> None:
     u = points(primitive)[:24].reshape(2, 3, 4).float()
     value, slope = primitive.slope(u)

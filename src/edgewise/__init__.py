@@ -10,6 +10,10 @@ from edgewise._linear import KANLinear as KANLinear
 from edgewise._network import Trace as Trace
 from edgewise._network import trace as trace
 
+# derivatives in the inputs
+from edgewise._jets import Jet as Jet
+from edgewise._jets import jet as jet
+
 # grids
 from edgewise._grid import adapt as adapt
 from edgewise._grid import refine as refine

@@ -38,8 +38,14 @@ class Lock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Evaluate the function at each element of x."""
-        a, b, c, d = torch.where(self.free, self.constants, self.constants.detach()).unbind()
+        a, b, c, d = self._constants()
         return c * self.primitive.torch(a * x + b) + d
+
+    def derivatives(self, x: Tensor, order: int) -> Float[Tensor, "derivatives ..."]:
+        """Evaluate the function and its derivatives up to `order` at each element of x."""
+        a, b, c, d = self._constants()
+        value, *rows = self.primitive.derivatives(a * x + b, order)
+        return torch.stack([c * value + d, *(c * a**m * row for m, row in enumerate(rows, 1))])
 
     def columns(self, x: Float[Tensor, " batch"]) -> tuple[Tensor, Tensor, Tensor]:
         """Give the value, its derivative in x, and those in a, b, c, d: (batch, 4)."""
@@ -47,6 +53,24 @@ class Lock(nn.Module):
         value, slope = self.primitive.slope(a * x + b)
         by_constant = torch.stack([c * slope * x, c * slope, value, torch.ones_like(x)], -1)
         return c * value + d, c * slope * a, by_constant
+
+    def derivative_columns(
+        self, x: Float[Tensor, " batch"], order: int
+    ) -> Float[Tensor, "derivatives batch 4"]:
+        """Give the derivatives of `derivatives` in a, b, c, d."""
+        a, b, c, _ = self.constants.detach().unbind()
+        f = self.primitive.derivatives(a * x + b, order + 1).detach()
+        rows = []
+        for m in range(order + 1):
+            by_b = c * a**m * f[m + 1]
+            by_a = by_b * x + (m * c * a ** (m - 1) * f[m] if m else 0)
+            by_d = torch.zeros_like(x) if m else torch.ones_like(x)
+            rows.append(torch.stack([by_a, by_b, a**m * f[m], by_d], -1))
+        return torch.stack(rows)
+
+    def _constants(self) -> tuple[Tensor, ...]:
+        """a, b, c, d, of which those that are not free have no gradient."""
+        return torch.where(self.free, self.constants, self.constants.detach()).unbind()
 
     def extra_repr(self) -> str:
         """Show the primitive's name."""
@@ -203,10 +227,16 @@ class KANLayer(nn.Module):
 
     def edges(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs inputs"]:
         """Evaluate every edge for itself; edges that are off give zero."""
+        return self.derivatives(x, 0)[0]
+
+    def derivatives(
+        self, x: Float[Tensor, "batch inputs"], order: int
+    ) -> Float[Tensor, "derivatives batch outputs inputs"]:
+        """Evaluate every edge for itself, and its derivatives up to `order`."""
         self._check(x)
-        y = self.basis.edges(x, self.coef * self.mask.unsqueeze(-1))[0]
+        y = self.basis.edges(x, self.coef * self.mask.unsqueeze(-1), order)
         for (o, i), lock in self.locked():
-            y[:, o, i] = lock(x[:, i])
+            y[:, :, o, i] = lock.derivatives(x[:, i], order)
         return y
 
     def extra_repr(self) -> str:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
@@ -72,6 +73,26 @@ class Primitive:
             (slope,) = torch.autograd.grad(value.sum(), u)
         no_slope = torch.isfinite(value) & ~torch.isfinite(slope)
         return value.detach(), torch.where(no_slope, torch.zeros_like(slope), slope)
+
+    def derivatives(self, u: Tensor, order: int) -> Float[Tensor, "derivatives ..."]:
+        """Evaluate the function and its derivatives up to `order` at each element of u.
+
+        Where gradients are enabled, the result can be differentiated again.
+        """
+        again = torch.is_grad_enabled() and u.requires_grad
+        with torch.enable_grad():
+            if not again:
+                u = u.detach().requires_grad_()
+            rows = [self.torch(u)]
+            for _ in range(order):
+                slope = None
+                if rows[-1].requires_grad:  # the derivative of a polynomial ends as a constant
+                    (slope,) = torch.autograd.grad(
+                        rows[-1].sum(), u, create_graph=True, allow_unused=True
+                    )
+                rows.append(torch.zeros_like(u) if slope is None else slope)
+            result = torch.stack(rows)
+        return result if again else result.detach()
 
 
 class Library:

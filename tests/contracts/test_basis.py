@@ -121,6 +121,38 @@ def test_second_derivatives_equal_finite_differences(exact: Basis) -> None:
     check_slope(exact, lambda x: exact.values(x, 2)[1], lambda x: exact.values(x, 2)[2])
 
 
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_higher_derivatives_equal_finite_differences(exact: Basis, order: int) -> None:
+    def values(order: int) -> Callable[[Tensor], Tensor]:
+        return lambda x: exact.values(x, order)[order]
+
+    check_slope(exact, values(order), values(order + 1))
+
+
+@pytest.mark.parametrize("order", [0, 2, 5])
+def test_local_values_are_all_that_are_not_zero(basis: Basis, order: int) -> None:
+    x = around(basis)
+    start, local = basis.local_derivatives(x, order)
+    assert local.shape[:3] == (order + 1, len(x), INPUTS)
+    index = start.unsqueeze(-1) + torch.arange(local.shape[-1])
+    for values, expected in zip(local, basis.values(x, order), strict=True):
+        assert torch.equal(torch.zeros_like(expected).scatter(-1, index, values), expected)
+    assert torch.equal(basis.local(x)[0], start)
+    assert torch.equal(basis.local(x)[1], basis.local_derivatives(x)[1][0])
+
+
+@pytest.mark.parametrize("order", [0, 2, 4, 5])
+@pytest.mark.parametrize("native", [True, False])
+def test_edges_are_combinations(exact: Basis, order: int, native: bool) -> None:
+    x, coef = around(exact), torch.randn(4, INPUTS, exact.size, dtype=torch.float64)
+    with torch.set_grad_enabled(not native):
+        edges = exact.edges(x, coef, order)
+    for values, edge in zip(exact.values(x, order), edges, strict=True):
+        expected = torch.einsum("bik,oik->boi", values, coef)
+        scale = float(values.abs().max())
+        torch.testing.assert_close(edge, expected, rtol=1e-11, atol=1e-11 * scale)
+
+
 def check_slope(
     basis: Basis, f: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]
 ) -> None:

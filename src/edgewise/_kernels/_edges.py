@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._kernels._backend import CORE, is_native, operator, threads
-from edgewise._kernels._splines import dense_splines
+from edgewise._kernels._splines import HIGHEST, dense_splines
 
 
 def spline_edges(
@@ -17,11 +17,11 @@ def spline_edges(
     degree: int,
     order: int = 0,
 ) -> Float[Tensor, "derivatives batch outputs inputs"]:
-    r"""Evaluate each edge :math:`\phi_{oi}(x_i)` and its derivatives up to `order` (0 to 4).
+    r"""Evaluate each edge :math:`\phi_{oi}(x_i)` and its derivatives up to `order`.
 
-    The core serves where no gradient is asked for.
+    The core serves where no gradient is asked for, up to the order 4.
     """
-    if not torch.is_grad_enabled() and is_native(x):
+    if not torch.is_grad_enabled() and order <= HIGHEST and is_native(x):
         return _spline_edges(x, coef, knots, degree, order)
     return spline_edges_twin(x, coef, knots, degree, order)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edgewise._kernels._backend import CORE, differentiable, is_native, operator, threads
 
-_HIGHEST = 4
+HIGHEST = 4
 """The highest derivative that the core gives."""
 
 
@@ -39,7 +39,7 @@ def local_splines(
         The index of the first of the non-zero functions, and the values, the first derivatives, and
         so on up to `order`.
     """
-    if order <= _HIGHEST and is_native(x):
+    if order <= HIGHEST and is_native(x):
         return _differentiable_splines(x, knots, degree, order)
     return local_splines_twin(x, knots, degree, order)
 

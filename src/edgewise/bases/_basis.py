@@ -52,10 +52,10 @@ class Basis(nn.Module, ABC):
 
         Args:
             x: Points, one column for each input.
-            order: The highest derivative, 0 to 2.
+            order: The highest derivative, 0 to 5.
 
         Returns:
-            A list of `order + 1` tensors: values, first derivatives, second derivatives.
+            A list of `order + 1` tensors: values, first derivatives, second derivatives, and so on.
         """
 
     @abstractmethod
@@ -100,10 +100,21 @@ class Basis(nn.Module, ABC):
         """Evaluate the functions that may be other than zero at each x.
 
         Returns:
-            The index of the first of them, and their values; all functions, unless a family says
-            better.
+            The index of the first of them, and their values.
         """
-        return torch.zeros_like(x, dtype=torch.int64), self(x)
+        start, values = self.local_derivatives(x)
+        return start, values[0]
+
+    def local_derivatives(
+        self, x: Float[Tensor, "batch inputs"], order: int = 0
+    ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "derivatives batch inputs support"]]:
+        """Evaluate the functions that may be other than zero at each x, and their derivatives.
+
+        Returns:
+            The index of the first of them; values, first derivatives, and so on up to `order`. All
+            functions, unless a family says better.
+        """
+        return torch.zeros_like(x, dtype=torch.int64), torch.stack(self.values(x, order))
 
     def sums(
         self, x: Float[Tensor, "batch inputs"], coef: Float[Tensor, "outputs inputs basis"]

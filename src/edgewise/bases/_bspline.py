@@ -103,12 +103,11 @@ class BSpline(Basis):
         """Evaluate all functions and their derivatives up to `order`."""
         return dense_splines(x, self.knots, self.degree, order)
 
-    def local(
-        self, x: Float[Tensor, "batch inputs"]
-    ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "batch inputs support"]]:
-        """Evaluate the degree + 1 functions that are not zero at each x."""
-        start, values = local_splines(x, self.knots, self.degree)
-        return start, values[0]
+    def local_derivatives(
+        self, x: Float[Tensor, "batch inputs"], order: int = 0
+    ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "derivatives batch inputs support"]]:
+        """Evaluate the degree + 1 functions that are not zero at each x, and their derivatives."""
+        return local_splines(x, self.knots, self.degree, order)
 
     def sums(
         self, x: Float[Tensor, "batch inputs"], coef: Float[Tensor, "outputs inputs basis"]
