@@ -13,6 +13,7 @@ from edgewise._network import trace as trace
 # grids
 from edgewise._grid import adapt as adapt
 from edgewise._grid import refine as refine
+from edgewise._grid import relocate as relocate
 
 # fitting
 from edgewise._fit import LBFGS as LBFGS

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edgewise._errors import ConfigError, ShapeError
 from edgewise._kernels import dense_splines, local_splines, spline_edges, spline_layer
+from edgewise._kernels._splines import local_splines_twin
 from edgewise.bases._basis import Basis
 
 
@@ -219,6 +220,24 @@ class BSpline(Basis):
             support = t[:, k + 1 : size + d] - t[:, k - d + 1 : size]
             rows = d * rows.diff(dim=1) / support.unsqueeze(-1)
         return rows.diff(dim=1)
+
+    def bends(self) -> Float[Tensor, "inputs combinations basis"]:
+        r"""Give combinations that estimate the derivative of order degree + 1 at the inner knots.
+
+        They are means, weighted with a B-spline N of degree 2 degree + 1 on the same knots. A spline
+        that cannot follow a function rings beside the place, with jumps of alternating sign, and
+        these means do not: the residual of least squares is orthogonal to :math:`N^{(degree+1)}`,
+        so the function has the same means, but for the ends of the grid.
+        """
+        k, inner = self.degree, self.inner
+        knots = _extend(inner, 2 * k + 1)
+        at = inner[:, 1:-1].T  # (knots, inputs)
+        start, values = local_splines_twin(at, knots, 2 * k + 1)
+        index = start.unsqueeze(-1) + torch.arange(2 * k + 2, device=at.device)
+        weights = at.new_zeros((*at.shape, self.grid + 2 * k + 1)).scatter(-1, index, values[0])
+        weights = weights[..., k + 1 : -k - 1].permute(1, 2, 0)  # (inputs, functions, knots)
+        reach = (inner[:, 2:] - inner[:, :-2]) / 2  # a jump is the derivative times this
+        return weights @ self.jumps() / (weights @ reach.unsqueeze(-1))
 
     def variation(self) -> Float[Tensor, "inputs combinations basis"]:
         """Give the differences of neighboring coefficients: zero for a constant."""
