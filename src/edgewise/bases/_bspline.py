@@ -224,10 +224,10 @@ class BSpline(Basis):
     def bends(self) -> Float[Tensor, "inputs combinations basis"]:
         r"""Give combinations that estimate the derivative of order degree + 1 at the inner knots.
 
-        They are means, weighted with a B-spline N of degree 2 degree + 1 on the same knots. A spline
-        that cannot follow a function rings beside the place, with jumps of alternating sign, and
-        these means do not: the residual of least squares is orthogonal to :math:`N^{(degree+1)}`,
-        so the function has the same means, but for the ends of the grid.
+        They are means, weighted with a B-spline N of degree :math:`2d + 1` on the same knots, d
+        being the degree. A spline that cannot follow a function rings beside the place, with jumps
+        of alternating sign, and these means do not: the residual of least squares is orthogonal to
+        :math:`N^{(d+1)}`, so the function has the same means, but for the ends of the grid.
         """
         k, inner = self.degree, self.inner
         knots = _extend(inner, 2 * k + 1)
