@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -199,6 +201,214 @@ def test_adapt_wants_rows_and_columns(unchecked: None, x: Tensor) -> None:
     for wrong in (x[:, :1], torch.cat([x, x], -1), x[:, 0]):
         with pytest.raises(ew.ShapeError, match=r"inputs of shape \(batch, 2\)"):
             ew.adapt(model, wrong)
+
+
+# adapt: knots that follow the data
+
+
+def inner(model: ew.KAN, depth: int = 0) -> Tensor:
+    basis = model.parts()[depth][0].basis
+    assert isinstance(basis, ew.bases.BSpline)
+    return basis.inner
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 1.0])
+@pytest.mark.parametrize("grid", [1, 5, 20])
+def test_adapt_blends_even_knots_with_quantiles(x: Tensor, share: float, grid: int) -> None:
+    inputs = x**3 + torch.tensor([0.0, 7.0], dtype=FLOAT)
+    moved = ew.adapt(ew.KAN([2, 1], grid=grid), inputs, margin=0, quantile=share)
+    quantiles = np.quantile(inputs.numpy(), np.linspace(0, 1, grid + 1), axis=0).T
+    even = np.linspace(inputs.amin(0).numpy(), inputs.amax(0).numpy(), grid + 1, axis=-1)
+    expected = (1 - share) * even + share * quantiles
+    if np.diff(expected).min() > np.diff(even).min() / 50:
+        np.testing.assert_allclose(inner(moved), expected, rtol=0, atol=1e-12)
+    else:  # knots were closer than a fiftieth of a cell: they were moved about so far
+        np.testing.assert_allclose(inner(moved), expected, rtol=0, atol=np.diff(even).max() / 10)
+
+
+def test_adapt_with_quantiles_moves_grids_that_cover_their_range(x: Tensor) -> None:
+    model = ew.adapt(ew.KAN([2, 3, 1], grid=6), x)
+    moved = ew.adapt(model, x, quantile=1.0)
+    for depth in range(2):
+        assert not torch.equal(inner(moved, depth), inner(model, depth))
+    assert covers(moved, x)
+    assert torch.equal(inner(ew.adapt(moved, x, quantile=1.0)), inner(moved))
+    # what does not ask for quantiles leaves such a grid, or moves it as it is
+    assert torch.equal(inner(ew.adapt(moved, x)), inner(moved))
+    wide = inner(ew.adapt(moved, 10 * x))
+    torch.testing.assert_close(wide, 10 * inner(moved), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("grid", [3, 10, 100])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_adapt_with_quantiles_of_ties(dtype: torch.dtype, share: float, grid: int) -> None:
+    spread = torch.linspace(-1, 1, 500, dtype=dtype)
+    columns = {
+        "integers": (5 * spread).round(),
+        "mostly zero": torch.where(spread.abs() < 0.9, 0, spread),
+        "ends": spread.sign(),
+        "mostly the least": torch.where(spread < 0.8, -1, spread),
+        "constant": torch.full_like(spread, 3.0),
+    }
+    x = torch.stack(list(columns.values()), -1)
+    moved = ew.adapt(ew.KAN([5, 1], grid=grid, dtype=dtype), x, margin=0, quantile=share)
+    knots = inner(moved).double()
+    cells = knots.diff(dim=1)
+    even = (knots[:, -1:] - knots[:, :1]) / grid
+    assert bool((cells > 0.999 * even / 50).all())
+    assert bool(moved(x).isfinite().all())
+    assert knots[4].tolist() == pytest.approx(np.linspace(-1, 1, grid + 1).tolist())
+    quantiles = np.quantile(x.double().numpy(), np.linspace(0, 1, grid + 1), axis=0).T
+    asked = (1 - share) * np.linspace(-1, 1, grid + 1) + share * quantiles
+    # as close as ties let them be: a row of cells of the least width
+    reach = 0.51 * grid * float(even[1]) / 50 + 1e-6
+    assert np.abs(knots[1:4].numpy() - asked[1:4]).max() < reach * 2
+
+
+def test_adapt_with_quantiles_keeps_a_smooth_function(x: Tensor) -> None:
+    model = smooth()
+    moved = ew.adapt(model, x**3, quantile=0.5)
+    torch.testing.assert_close(moved(x**3), model(x**3), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_adapt_wants_a_share_of_quantiles(x: Tensor, share: float) -> None:
+    with pytest.raises(ew.ConfigError, match="quantile is a share from 0 to 1"):
+        ew.adapt(ew.KAN([2, 1]), x, quantile=share)
+
+
+# relocate
+
+
+def rounds(function: Callable[[Tensor], Tensor], count: int, rows: int = 1000) -> list[float]:
+    """The errors of a fit on a fixed grid, then of fits after `relocate`."""
+    t = 2 * torch.rand(rows, 1, dtype=FLOAT) - 1
+    y, new = function(t), torch.linspace(t.min(), t.max(), 5000, dtype=FLOAT).unsqueeze(-1)
+    model, errors = ew.KAN([1, 1], grid=24), []
+    for _ in range(count + 1):
+        model = ew.fit(model, t, y, refine=False, seed=0, progress=False).model
+        errors.append((model(new) - function(new)).square().mean().sqrt().item())
+        model = ew.relocate(model, t)
+    assert model.grid == 24
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("function", "count"),
+    [
+        (lambda t: 1 / (1 + 25 * t**2), 1),
+        (lambda t: (t - 0.3).abs(), 2),
+        (lambda t: (50 * t).tanh(), 2),
+        (lambda t: (t + 1).sqrt(), 2),
+    ],
+    ids=["bell", "kink", "step", "root"],
+)
+def test_relocate_pays_where_a_place_is_steep(
+    function: Callable[[Tensor], Tensor], count: int
+) -> None:
+    errors = rounds(function, count)
+    assert errors[-1] < errors[0] / 5
+
+
+def test_relocate_leaves_a_smooth_function_as_good_as_it_was() -> None:
+    errors = rounds(lambda t: (3 * t).sin(), 3)
+    assert errors[-1] < 1.5 * errors[0]
+
+
+def test_relocate_puts_knots_where_the_kink_is() -> None:
+    model = ew.KAN([2, 1], grid=24)
+    set_edge(model.parts()[0][0], 0, lambda t: (t - 0.3).abs())
+    set_edge(model.parts()[0][0], 1, lambda t: 2 * t)
+    knots = inner(ew.relocate(model))
+    near = ((knots[0] - 0.3).abs() < 0.2).sum()
+    assert near > 2.5 * ((inner(model)[0] - 0.3).abs() < 0.2).sum()
+    # a line bends nowhere: its knots stay
+    assert torch.equal(knots[1], inner(model)[1])
+    cells = knots.diff(dim=1)
+    assert bool((cells > 0.999 * 2 / 24 / 50).all())
+    assert bool((cells < 11 * 2 / 24).all())
+
+
+def test_relocate_puts_no_knots_where_no_data_are() -> None:
+    model = ew.KAN([1, 1], grid=24)
+    set_edge(model.parts()[0][0], 0, lambda t: (t - 0.3).abs())
+    t = 2 * torch.rand(200, 1, dtype=FLOAT) - 1
+    gap = t[(t - 0.3).abs()[:, 0] > 0.2]
+    free, held = inner(ew.relocate(model)), inner(ew.relocate(model, gap))
+    assert ((held - 0.3).abs() < 0.15).sum() <= 1 < ((free - 0.3).abs() < 0.15).sum()
+    assert bool((held.diff(dim=1) > 0).all())
+
+
+def test_relocate_keeps_what_is_not_numeric(x: Tensor) -> None:
+    model = ew.KAN([2, 2, 1], grid=12)
+    (first, _), _ = model.parts()
+    first.remove(0, 1)
+    first.lock(1, 0, Lock(ew.PRIMITIVES["sin"], torch.tensor([1.0, 0, 1, 0], dtype=FLOAT)))
+    first.coef.requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    moved = ew.relocate(model, x)
+    assert moved.edges() == model.edges()
+    layer, _ = moved.parts()[0]
+    assert torch.equal(layer.edges(x)[:, 1, 0], x[:, 0].sin())
+    assert not layer.coef.requires_grad
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3, 40])
+@pytest.mark.parametrize("degree", [1, 3, 9])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_relocate_on_any_grid(dtype: torch.dtype, degree: int, grid: int) -> None:
+    model = ew.KAN([2, (2, 1), 1], grid=grid, degree=degree, dtype=dtype)
+    x = (2 * torch.rand(100, 2) - 1).to(dtype)
+    for points in (None, x):
+        moved = ew.relocate(model, points)
+        assert (moved.grid, moved.degree) == (grid, degree)
+        assert all(torch.equal(a, b) for a, b in zip(domains(moved), domains(model), strict=True))
+        assert bool(moved(x).isfinite().all())
+
+
+def test_relocate_wants_the_columns_of_the_model(unchecked: None, x: Tensor) -> None:
+    with pytest.raises(ew.ShapeError, match=r"inputs of shape \(batch, 2\)"):
+        ew.relocate(ew.KAN([2, 1]), x[:, :1])
+
+
+# uneven grids in other verbs
+
+
+def bent(x: Tensor) -> ew.KAN:
+    return ew.adapt(ew.KAN([2, (2, 1), 1], grid=6), x**3, quantile=0.9)
+
+
+def test_uneven_grids_are_refined_exactly(x: Tensor) -> None:
+    model = bent(x)
+    finer = ew.refine(model, 18)
+    assert torch.equal(inner(finer)[:, ::3], inner(model))
+    torch.testing.assert_close(finer(x), model(x), rtol=0, atol=1e-11)
+    torch.testing.assert_close(finer(3 * x), model(3 * x), rtol=0, atol=1e-10)
+
+
+def test_uneven_grids_are_copied_pruned_and_saved(x: Tensor, tmp_path: Path) -> None:
+    model = bent(x)
+    assert torch.equal(copy.deepcopy(model)(x), model(x))
+    pruned = ew.prune(model, x, node_threshold=0, edge_threshold=0)
+    torch.testing.assert_close(pruned(x), model(x), rtol=0, atol=1e-12)
+    assert torch.equal(inner(pruned), inner(model))
+    ew.save(model, tmp_path / "m.safetensors")
+    again = ew.load(tmp_path / "m.safetensors")
+    for depth in range(2):
+        assert torch.equal(inner(again, depth), inner(model, depth))
+    torch.testing.assert_close(again(x), model(x), rtol=0, atol=1e-13)
+    torch.testing.assert_close(ew.refine(again, 12)(x), model(x), rtol=0, atol=1e-11)
+
+
+def test_the_fit_relocates_where_finer_grids_bring_little() -> None:
+    t = 2 * torch.rand(1000, 2, dtype=FLOAT) - 1
+    result = ew.fit(ew.KAN([2, 1, 1]), t, (t[:, :1] - t[:, 1:]).abs(), seed=0, progress=False)
+    cells = inner(result.model, 1).diff(dim=1)
+    assert cells.min() < 0.3 * cells.mean()
+    assert result.held_out < 1e-5
 
 
 # refine

@@ -17,6 +17,7 @@ from edgewise._jets import jet as jet
 # grids
 from edgewise._grid import adapt as adapt
 from edgewise._grid import refine as refine
+from edgewise._grid import relocate as relocate
 
 # fitting
 from edgewise._fit import LBFGS as LBFGS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -244,6 +246,124 @@ def test_single_precision_knows_its_own_knots_again(degree: int) -> None:
     assert not new._contains(old.with_domain(torch.tensor([[0.1, 0.7301]])))
 
 
+# uneven knots
+
+cells_of = st.lists(st.floats(0.02, 1), min_size=2, max_size=25)
+
+
+def uneven(cells: list[float], degree: int, low: float = -1.0) -> BSpline:
+    """A basis of two inputs, the second with the same cells in the other order."""
+    steps = torch.tensor([cells, cells[::-1]], dtype=torch.float64).cumsum(1)
+    return BSpline.on(low + torch.cat([torch.zeros(2, 1), steps], 1), degree=degree)
+
+
+@given(degree=degrees, cells=cells_of)
+def test_values_on_uneven_knots(degree: int, cells: list[float]) -> None:
+    basis = uneven(cells, degree)
+    x = inside(basis, 40)
+    for order, values in enumerate(basis.values(x, 2)):
+        if order < degree:  # the highest derivative jumps at the knots, where SciPy takes a side
+            close(values, reference(basis, x, order), 1e-10)
+    close(basis(x).sum(-1, keepdim=True), torch.ones(*x.shape, 1, dtype=x.dtype), 1e-12)
+
+
+@given(degree=degrees, cells=cells_of, multiple=st.integers(2, 4), seed=seeds)
+def test_knot_insertion_on_uneven_knots(
+    degree: int, cells: list[float], multiple: int, seed: int
+) -> None:
+    old = uneven(cells, degree)
+    new = old.with_grid(multiple * old.grid)
+    assert torch.equal(new.inner[:, ::multiple], old.inner)
+    close_in_values(new, old, seed)
+
+
+@given(degree=degrees, cells=cells_of, place=st.floats(0.1, 0.9), seed=seeds)
+def test_a_single_knot_may_be_inserted(
+    degree: int, cells: list[float], place: float, seed: int
+) -> None:
+    old = uneven(cells, degree)
+    middle = old.inner.shape[1] // 2
+    more = old.inner[:, middle - 1 : middle] * place + old.inner[:, middle : middle + 1] * (
+        1 - place
+    )
+    new = old.with_knots(torch.cat([old.inner[:, :middle], more, old.inner[:, middle:]], 1))
+    assert new._contains(old)
+    assert not old._contains(new)
+    close_in_values(new, old, seed)
+
+
+def close_in_values(new: BSpline, old: BSpline, seed: int) -> None:
+    """Carry a random spline over, and compare both by SciPy."""
+    assert new._contains(old)
+    generator = torch.Generator().manual_seed(seed)
+    coef = torch.randn(old.in_features, old.size, dtype=torch.float64, generator=generator)
+    carried = torch.einsum("ink,ik->in", new.transfer_from(old), coef)
+    for i, (low, high) in enumerate(old.domain.tolist()):
+        x = np.linspace(low, high, 201)[1:-1]
+        before = Reference(old.knots[i].numpy(), coef[i].numpy(), old.degree)(x)
+        after = Reference(new.knots[i].numpy(), carried[i].numpy(), old.degree)(x)
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-9)
+
+
+@given(cells=cells_of, degree=degrees)
+def test_uneven_knots_are_kept(cells: list[float], degree: int) -> None:
+    basis = uneven(cells, degree)
+    assert torch.equal(basis.select(torch.tensor([1])).knots, basis.knots[1:])
+    assert torch.equal(basis.with_grid(basis.grid).inner, basis.inner)
+    other = basis.with_degree(degree % 9 + 1)
+    assert torch.equal(other.inner, basis.inner)
+    assert other.degree == degree % 9 + 1
+    moved = basis.with_domain(torch.tensor([[0.0, 3.0], [1.0, 1.5]]).double())
+    assert moved.domain.tolist() == [[0.0, 3.0], [1.0, 1.5]]
+    low, high = (end.unsqueeze(-1) for end in basis.domain.unbind(-1))
+    share = (basis.inner - low) / (high - low)
+    expected = torch.stack([3 * share[0], 1 + share[1] / 2])
+    torch.testing.assert_close(moved.inner, expected, rtol=0, atol=1e-13)
+
+
+def test_an_even_grid_beside_an_uneven_one_stays_even() -> None:
+    knots = torch.tensor([[-1.0, 0.0, 1.0], [-1.0, 0.7, 1.0]]).double()
+    basis = (
+        BSpline.on(knots)
+        .with_grid(7)
+        .with_domain(torch.tensor([[0.0, 0.3]] * 2, dtype=torch.float64))
+    )
+    even = BSpline(2, grid=7, domain=(0.0, 0.3), dtype=torch.float64)
+    assert torch.equal(basis.knots[0], even.knots[0])
+    assert not torch.allclose(basis.knots[1], even.knots[1])
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_single_precision_leaves_even_knots_even(degree: int) -> None:
+    even = BSpline(3, grid=100, degree=degree, domain=DOMAINS[:3], dtype=torch.float64)
+    assert bool(even._is_even().all())
+    assert bool(even.float()._is_even().all())
+    assert bool(even.double()._is_even().all())
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_jumps_are_those_of_scipys_derivative(degree: int) -> None:
+    basis = uneven([0.3, 0.5, 0.04, 0.06, 0.7, 0.2], degree)
+    coef = torch.randn(2, basis.size, dtype=torch.float64)
+    jumps = torch.einsum("icb,ib->ic", basis.jumps(), coef)
+    for i in range(2):
+        highest = Reference(basis.knots[i].numpy(), coef[i].numpy(), degree).derivative(degree)
+        middles = (basis.inner[i, 1:] + basis.inner[i, :-1]).numpy() / 2
+        np.testing.assert_allclose(jumps[i], np.diff(highest(middles)), rtol=1e-7)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+def test_bends_estimate_the_next_derivative(degree: int) -> None:
+    basis = uneven([0.1, 0.2, 0.15, 0.05, 0.1, 0.2, 0.15, 0.1, 0.05, 0.1, 0.2, 0.1], degree)
+    x = basis._points()
+    power = x ** (degree + 1)
+    coef = torch.linalg.lstsq(basis(x).transpose(0, 1), power.T.unsqueeze(-1)).solution
+    bends = (basis.bends() @ coef)[..., 0]
+    inner = bends[:, degree : bends.shape[1] - degree]  # at the ends it says less
+    expected = torch.full_like(inner, math.factorial(degree + 1))
+    torch.testing.assert_close(inner, expected, rtol=0.2, atol=0)
+
+
 # penalties
 
 
@@ -253,13 +373,57 @@ def test_roughness_is_zero_for_polynomials_only(degree: int) -> None:
     x = torch.linspace(-1, 1, 300, dtype=torch.float64).unsqueeze(-1)
     powers = x ** torch.arange(degree + 1)
     coef = torch.linalg.lstsq(basis(x)[:, 0], powers).solution  # (basis, powers)
-    eigenvalues = torch.linalg.eigvalsh(basis.roughness().T @ basis.roughness())
+    rows = basis.roughness()[0]
+    eigenvalues = torch.linalg.eigvalsh(rows.T @ rows)
     assert (eigenvalues < 1e-9 * eigenvalues[-1]).sum() == degree + 1
-    rough = (basis.roughness() @ coef).square().sum(0)
+    rough = (rows @ coef).square().sum(0)
     assert (rough / coef.square().sum(0)).max() < 1e-9 * eigenvalues[-1]
 
 
+@given(degree=degrees, cells=cells_of)
+def test_roughness_on_uneven_knots_is_zero_for_polynomials_only(
+    degree: int, cells: list[float]
+) -> None:
+    basis = uneven(cells, degree)
+    x = basis._points()
+    low, high = basis.domain.unbind(-1)
+    powers = (((2 * x - low - high) / (high - low)).unsqueeze(-1)) ** torch.arange(degree + 1)
+    design = basis(x).transpose(0, 1)  # (inputs, points, basis)
+    coef = torch.linalg.lstsq(design, powers.transpose(0, 1)).solution
+    rows = basis.roughness()
+    assert rows.shape == (2, basis.grid - 1, basis.size)
+    assert torch.linalg.matrix_rank(rows).tolist() == [basis.grid - 1] * 2
+    # each combination has the length of its counterpart on even knots
+    even = BSpline(2, grid=basis.grid, degree=degree, dtype=torch.float64).roughness()
+    torch.testing.assert_close(rows.norm(dim=-1), even.norm(dim=-1))
+    assert (rows @ coef).abs().max() < 1e-9 * coef.abs().max() * even.norm(dim=-1).max()
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_roughness_of_divided_differences_is_that_of_differences(degree: int) -> None:
+    basis = BSpline(1, grid=12, degree=degree, dtype=torch.float64)
+    expected = torch.eye(basis.size, dtype=torch.float64).diff(n=degree + 1, dim=0)
+    assert torch.equal(basis.roughness()[0], expected)
+    scaled = basis.jumps() * (2 / 12) ** degree
+    torch.testing.assert_close(scaled[0], expected, rtol=0, atol=1e-9)
+
+
 # what is refused
+
+
+@pytest.mark.parametrize(
+    "row", [[0.0, 1.0, 1.0], [0.0, 2.0, 1.0], [0.0, math.inf, 2.0], [math.nan, 0.0, 1.0]]
+)
+def test_knots_that_do_not_increase(row: list[float]) -> None:
+    knots = torch.tensor([[0.0, 0.5, 1.0], row])
+    with pytest.raises(ConfigError, match="each greater than the one before"):
+        BSpline.on(knots)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (2, 3, 1)])
+def test_knots_of_another_shape(unchecked: None, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"must have the shape \(inputs, grid \+ 1\)"):
+        BSpline.on(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("degree", [0, 10, -1, 2.5])

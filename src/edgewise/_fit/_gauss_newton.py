@@ -71,10 +71,10 @@ class ParameterVector:
         for layer, _ in self.model.parts():
             edges, size = int(layer.mask.sum()), layer.basis.size
             own = weights[start : start + edges * size].reshape(edges, size).mean(1)
-            blocks += [
-                (start, (smoothness * own).sqrt(), layer.basis.roughness()),
-                (start, (shrinkage * own).sqrt(), layer.basis.variation()),
-            ]
+            at = start + torch.arange(edges * size, device=own.device).reshape(edges, size)
+            inputs = layer.mask.nonzero()[:, 1]
+            blocks += _blocks(at, (smoothness * own).sqrt(), inputs, layer.basis.roughness())
+            blocks += _blocks(at, (shrinkage * own).sqrt(), inputs, layer.basis.variation())
             start += edges * size + sum(int(lock.free.sum()) for _, lock in layer.locked())
         return Penalty(blocks)
 
@@ -94,6 +94,21 @@ class ParameterVector:
         return torch.cat(pieces)
 
 
+class Block(NamedTuple):
+    """Edges that share the combinations of coefficients whose squares are summed."""
+
+    at: Tensor  # (edges, basis): where the coefficients stand among the parameters
+    weights: Tensor  # (edges,)
+    combinations: Tensor  # (combinations, basis)
+
+
+def _blocks(at: Tensor, weights: Tensor, inputs: Tensor, combinations: Tensor) -> list[Block]:
+    """One block for all edges where combinations are the same for every input, else one each."""
+    if combinations.stride(0) == 0:
+        return [Block(at, weights, combinations[0])]
+    return [Block(at[inputs == i], weights[inputs == i], combinations[i]) for i in inputs.unique()]
+
+
 class Penalty:
     """A sum of squares of combinations of an edge's coefficients: half of it is added to a loss.
 
@@ -101,37 +116,34 @@ class Penalty:
     would be wrong in the tenth digit, which is more than the loss of a fit to machine precision.
 
     Args:
-        blocks: For each layer where its edges begin, their weights and the combinations.
+        blocks: Edges, their weights and their combinations.
     """
 
-    def __init__(self, blocks: list[tuple[int, Tensor, Tensor]]) -> None:
+    def __init__(self, blocks: list[Block]) -> None:
         self.blocks = blocks
 
     def value(self, vector: Float[Tensor, " parameters"]) -> float:
         """Half the sum of squares."""
-        return 0.5 * sum(float(self._rows(vector, *block).square().sum()) for block in self.blocks)
+        return 0.5 * sum(float(self._rows(vector, block).square().sum()) for block in self.blocks)
 
     def gradient(self, vector: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
         """The derivative of the value."""
         gradient = torch.zeros_like(vector)
-        for start, weights, combinations in self.blocks:
-            rows = self._rows(vector, start, weights, combinations)
-            part = (weights.unsqueeze(-1) * rows) @ combinations
-            gradient[start : start + part.numel()] += part.flatten()
+        for block in self.blocks:
+            rows = self._rows(vector, block)
+            gradient[block.at] += (block.weights.unsqueeze(-1) * rows) @ block.combinations
         return gradient
 
     def add_to(self, H: Float[Tensor, "parameters parameters"]) -> None:
         """Add the matrix of second derivatives to H, in place."""
-        for start, weights, combinations in self.blocks:
+        for at, weights, combinations in self.blocks:
             form, size = combinations.T @ combinations, combinations.shape[1]
-            for edge, weight in enumerate(weights.square().tolist()):
-                part = slice(start + edge * size, start + (edge + 1) * size)
+            for start, weight in zip(at[:, 0].tolist(), weights.square().tolist(), strict=True):
+                part = slice(start, start + size)
                 H[part, part] += weight * form
 
-    def _rows(self, vector: Tensor, start: int, weights: Tensor, combinations: Tensor) -> Tensor:
-        count = len(weights) * combinations.shape[1]
-        coef = vector[start : start + count].reshape(-1, combinations.shape[1])
-        return weights.unsqueeze(-1) * (coef @ combinations.T)
+    def _rows(self, vector: Tensor, block: Block) -> Tensor:
+        return block.weights.unsqueeze(-1) * (vector[block.at] @ block.combinations.T)
 
 
 class NormalEquations(NamedTuple):

@@ -18,7 +18,7 @@ from edgewise._fit._gauss_newton import (
 from edgewise._fit._losses import Loss
 from edgewise._fit._monitor import Monitor
 from edgewise._fit._result import Step
-from edgewise._grid import adapt, refine
+from edgewise._grid import adapt, refine, relocate
 from edgewise._network import KAN
 
 _ROWS = 65_536
@@ -132,6 +132,10 @@ class Problem:
         """Go on from the best state on a finer grid, or with splines of another degree."""
         self.model = refine(self.best, grid, degree=degree)
         self.grid = grid
+
+    def relocate(self) -> None:
+        """Go on from the best state with its knots where its error is."""
+        self.model = relocate(self.best, self.data.x)
 
     def _note_best(self) -> float:
         value = self._held_mean(self._held_out(self.model))

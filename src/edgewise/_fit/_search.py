@@ -36,8 +36,13 @@ _ROUNDING = 1e-14
 """A held-out error, as a share of the spread of y, below which no finer grid is tried."""
 _SMOOTH = 0.7
 """The error is taken for a smooth function's when it falls at this share of the best order."""
+_ROUGH = 0.5
+"""The error is taken for a rough function's when it falls at less than this share of the best order:
+then knots move to where the error is, while that halves the loss, so many times at most:"""
+_MOVES = 4
 _FAILURES = 2
-"""So many refinements in a row may fail to lower the held-out error before refinement stops."""
+"""So many refinements in a row may fail to lower the held-out error before refinement stops, and so
+many times may knots move in vain."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +165,14 @@ class Search:
     def _refine(self, problem: Problem, worth: float = 1.1) -> None:
         """Make the grids finer, and the splines smoother, while the held-out loss falls.
 
+        Where it falls slowly, knots move to the rough places: a finer grid everywhere is a waste.
+
         Args:
             problem: The network. It is left where it stands when a step is not worth it, and may be
                 taken up again.
             worth: The ratio of losses before and after that makes a finer grid worth it.
         """
-        weak, smoother = 0, True
+        weak, smoother, stuck = 0, True, 0
         while 2 * problem.grid <= self.finest and problem.failures < _FAILURES:
             if self._is_below(problem, _ROUNDING):
                 return
@@ -177,9 +184,29 @@ class Search:
             smooth = gain > 2 ** (_SMOOTH * 2 * (degree + 1))
             if smooth and smoother and degree + 2 <= self.smoothest:
                 smoother = self._try(problem, problem.grid, degree + 2) > 2
+            rough = gain < 2 ** (_ROUGH * 2 * (degree + 1))
+            # on fewer cells the derivative that tells where to go cannot be told from its means
+            if rough and stuck < _FAILURES and problem.best.grid >= 4 * (degree + 1):
+                stuck += not self._relocate(problem)
             weak = weak + 1 if gain < worth else 0
             if weak == _FAILURES:
                 return
+
+    def _relocate(self, problem: Problem) -> bool:
+        """Fit with the knots where the error is, again while that pays; tell whether it did."""
+        start = problem.best_value
+        for _ in range(_MOVES):
+            before = problem.best_value
+            if self._is_below(problem, _FLOOR):
+                break
+            problem.relocate()
+            self._solve(problem, fresh=False)
+            if before < 2 * problem.best_value:
+                break
+        pays = start >= 2 * problem.best_value
+        if pays:
+            problem.failures = 0
+        return pays
 
     def _try(self, problem: Problem, grid: int, degree: int) -> float:
         """Fit on another grid or with another degree; give the ratio of losses before and after."""

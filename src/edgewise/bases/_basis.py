@@ -63,11 +63,14 @@ class Basis(nn.Module, ABC):
         """Give the coefficients of the functions 1 and x."""
 
     @abstractmethod
-    def roughness(self) -> Float[Tensor, "combinations basis"]:
-        """Give combinations of coefficients that are zero for the smoothest functions only."""
+    def roughness(self) -> Float[Tensor, "inputs combinations basis"]:
+        """Give combinations of coefficients that are zero for the smoothest functions only.
+
+        Where they are the same for every input, a view that repeats them is as good and faster.
+        """
 
     @abstractmethod
-    def variation(self) -> Float[Tensor, "combinations basis"]:
+    def variation(self) -> Float[Tensor, "inputs combinations basis"]:
         """Give combinations of coefficients that are zero for constants only."""
 
     @abstractmethod
@@ -77,6 +80,10 @@ class Basis(nn.Module, ABC):
     def with_degree(self, degree: int) -> Self:
         """Make a basis of the same grid with pieces of another degree, where a family has any."""
         raise ConfigError(f"{type(self).__name__} has no degree that could be {degree}.")
+
+    def with_knots(self, knots: Float[Tensor, "inputs inner"]) -> Self:
+        """Make a basis on other knots, where a family has knots that may lie anywhere."""
+        raise ConfigError(f"{type(self).__name__} has no knots that could be moved.")
 
     @abstractmethod
     def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:

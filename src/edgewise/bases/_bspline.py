@@ -6,11 +6,12 @@ from numbers import Integral
 from typing import Any, Self
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from edgewise._errors import ConfigError, ShapeError
 from edgewise._kernels import dense_splines, local_splines, spline_edges, spline_layer
+from edgewise._kernels._splines import local_splines_twin
 from edgewise.bases._basis import Basis
 
 
@@ -18,7 +19,8 @@ class BSpline(Basis):
     r"""B-splines of one degree on a grid for each input (de Boor 1978).
 
     `degree` knots stand on each side of the grid at the distance of its cells. Outside the grid
-    every function goes on linearly, so a spline neither explodes nor drops to zero there.
+    every function goes on linearly, so a spline neither explodes nor drops to zero there. The
+    constructor makes even grids; for knots of your own there is `BSpline.on`.
 
     Args:
         in_features: The number of inputs.
@@ -77,6 +79,61 @@ class BSpline(Basis):
         self.degree = int(degree)
         self.register_buffer("knots", _uniform_knots(domain, int(grid), self.degree))
 
+    @classmethod
+    def on(
+        cls,
+        knots: Float[Tensor, "inputs inner"],
+        *,
+        degree: int = 3,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Self:
+        """Make B-splines on knots of your own, evenly spaced or not.
+
+        Args:
+            knots: The grid of each input from its lower to its upper end; `degree` more knots are
+                added on each side at the distance of the end cells.
+            degree: The degree of the pieces, 1 to 9.
+            dtype: `torch.float32` or `torch.float64`; that of the knots if not given.
+            device: Where the knots live; where they are if not given.
+
+        Raises:
+            ConfigError: If knots are not finite, do not increase, or the degree is out of range.
+            ShapeError: If `knots` is not of shape (inputs, grid + 1).
+
+        Example:
+            >>> dense_at_zero = torch.tensor([[-1.0, -0.2, -0.05, 0.0, 0.05, 0.2, 1.0]])
+            >>> basis = ew.bases.BSpline.on(dense_at_zero, degree=2)
+            >>> basis.grid, basis.size
+            (6, 8)
+            >>> torch.equal(basis.inner, dense_at_zero)
+            True
+        """
+        knots = knots.to(dtype=dtype, device=device)
+        if knots.ndim != 2 or knots.shape[1] < 2:
+            raise ShapeError(
+                "knots must have the shape (inputs, grid + 1): a row for each input, of two knots "
+                f"or more. Got {tuple(knots.shape)}."
+            )
+        if not knots.is_meta:
+            fit = knots.isfinite().all(1) & (knots.diff(dim=1) > 0).all(1)
+            if not bool(fit.all()):
+                odd = int((~fit).nonzero()[0])
+                raise ConfigError(
+                    "The knots of each input must be finite, each greater than the one before. "
+                    f"Those of input {odd} are {knots[odd].tolist()}."
+                )
+        basis = cls(
+            len(knots),
+            grid=knots.shape[1] - 1,
+            degree=degree,
+            domain=knots[:, [0, -1]],
+            dtype=knots.dtype,
+            device=knots.device,
+        )
+        basis.knots = _extend(knots, basis.degree)
+        return basis
+
     @property
     def in_features(self) -> int:
         """The number of inputs."""
@@ -96,6 +153,11 @@ class BSpline(Basis):
     def domain(self) -> Float[Tensor, "inputs 2"]:
         """The lower and upper end of each input's grid."""
         return self.knots[:, [self.degree, -self.degree - 1]]
+
+    @property
+    def inner(self) -> Float[Tensor, "inputs inner"]:
+        """The knots of the grid itself, without those on either side of it."""
+        return self.knots[:, self.degree : -self.degree]
 
     def values(
         self, x: Float[Tensor, "batch inputs"], order: int = 0
@@ -130,32 +192,86 @@ class BSpline(Basis):
         greville = self.knots[:, 1:-1].unfold(1, k, 1).mean(-1)
         return torch.ones_like(greville), greville
 
-    def roughness(self) -> Float[Tensor, "combinations basis"]:
-        """Give the differences of order degree + 1: zero for a single polynomial.
+    def roughness(self) -> Float[Tensor, "inputs combinations basis"]:
+        """Give the jumps of the highest derivative at the knots: zero for a single polynomial.
 
-        These are the jumps at the knots (P-splines, Eilers and Marx 1996).
+        On even knots these are the differences of order degree + 1 (P-splines, Eilers and Marx
+        1996); elsewhere each jump is scaled to the length that it has there. A jump itself is
+        larger the finer the cells are, so that the finest would outweigh all others.
         """
-        return self._differences(min(self.degree + 1, self.size - 1))
+        differences = self._differences(min(self.degree + 1, self.size - 1))
+        even = self._is_even()
+        if bool(even.all()):
+            return differences
+        jumps = self.jumps()
+        scale = differences.norm(dim=-1) / jumps.norm(dim=-1)
+        return torch.where(even[:, None, None], differences, scale.unsqueeze(-1) * jumps)
 
-    def variation(self) -> Float[Tensor, "combinations basis"]:
+    def jumps(self) -> Float[Tensor, "inputs combinations basis"]:
+        """Give combinations of coefficients that are the jumps of the highest derivative.
+
+        There is one for each knot inside the grid. The derivatives are divided differences of
+        the coefficients (de Boor 1978, ch. X, eq. 16).
+        """
+        k, t, size = self.degree, self.knots, self.size
+        rows = torch.eye(size, dtype=t.dtype, device=t.device).expand(len(t), -1, -1)
+        for d in range(k, 0, -1):  # from degree d to d - 1
+            support = t[:, k + 1 : size + d] - t[:, k - d + 1 : size]
+            rows = d * rows.diff(dim=1) / support.unsqueeze(-1)
+        return rows.diff(dim=1)
+
+    def bends(self) -> Float[Tensor, "inputs combinations basis"]:
+        r"""Give combinations that estimate the derivative of order degree + 1 at the inner knots.
+
+        They are means, weighted with a B-spline N of degree :math:`2d + 1` on the same knots, d
+        being the degree. A spline that cannot follow a function rings beside the place, with jumps
+        of alternating sign, and these means do not: the residual of least squares is orthogonal to
+        :math:`N^{(d+1)}`, so the function has the same means, but for the ends of the grid.
+        """
+        k, inner = self.degree, self.inner
+        knots = _extend(inner, 2 * k + 1)
+        at = inner[:, 1:-1].T  # (knots, inputs)
+        start, values = local_splines_twin(at, knots, 2 * k + 1)
+        index = start.unsqueeze(-1) + torch.arange(2 * k + 2, device=at.device)
+        weights = at.new_zeros((*at.shape, self.grid + 2 * k + 1)).scatter(-1, index, values[0])
+        weights = weights[..., k + 1 : -k - 1].permute(1, 2, 0)  # (inputs, functions, knots)
+        reach = (inner[:, 2:] - inner[:, :-2]) / 2  # a jump is the derivative times this
+        return weights @ self.jumps() / (weights @ reach.unsqueeze(-1))
+
+    def variation(self) -> Float[Tensor, "inputs combinations basis"]:
         """Give the differences of neighboring coefficients: zero for a constant."""
         return self._differences(1)
 
     def with_grid(self, grid: int) -> Self:
-        """Make a basis of the same domain with another number of intervals."""
-        return self._like(self.domain, grid)
+        """Make a basis of the same domain with another number of intervals.
+
+        Even knots stay even. Others are laid along the old ones: where `grid` is a multiple of
+        the old number, every cell is split evenly.
+        """
+        basis = self._even(self.domain, grid)
+        return self._where_uneven(basis, _along(self.inner, basis.grid))
 
     def with_degree(self, degree: int) -> Self:
         """Make a basis of the same grid with pieces of another degree."""
-        return self._like(self.domain, self.grid, degree)
+        return self._where_uneven(self._even(self.domain, self.grid, degree), self.inner)
 
     def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:
-        """Make a basis of the same size on another domain."""
-        return self._like(domain, self.grid)
+        """Make a basis of the same size on another domain; cells keep their share of it."""
+        low, high = self.inner[:, :1], self.inner[:, -1:]
+        share = (self.inner - low) / (high - low)
+        moved = domain[:, :1] * (1 - share) + domain[:, 1:] * share
+        return self._where_uneven(self._even(domain, self.grid), moved)
+
+    def with_knots(self, knots: Float[Tensor, "inputs inner"]) -> Self:
+        """Make a basis of the same degree on other knots."""
+        like = self.knots
+        return self.on(knots, degree=self.degree, dtype=like.dtype, device=like.device)
 
     def select(self, inputs: Int[Tensor, " kept"]) -> Self:
         """Make a basis with these inputs only, in this order."""
-        return self._like(self.domain[inputs], self.grid)
+        basis = self._even(self.domain[inputs], self.grid)
+        basis.knots = self.knots[inputs]
+        return basis
 
     def config(self) -> dict[str, Any]:
         """Give the constructor's arguments but the domain, which is a tensor's business."""
@@ -171,23 +287,37 @@ class BSpline(Basis):
             return _insert_knots(self.knots, old.knots, self.degree)
         return super().transfer_from(old)
 
-    def _differences(self, order: int) -> Float[Tensor, "combinations basis"]:
+    def _differences(self, order: int) -> Float[Tensor, "inputs combinations basis"]:
         eye = torch.eye(self.size, dtype=self.knots.dtype, device=self.knots.device)
-        return eye.diff(n=order, dim=0)
+        return eye.diff(n=order, dim=0).expand(self.in_features, -1, -1)
+
+    def _points(self) -> Float[Tensor, "points inputs"]:
+        """Several points for each function: as many in a small cell as in a large one."""
+        even, along = super()._points(), _along(self.inner, 4 * self.size).T
+        return torch.where(self._is_even(), even, along)
+
+    def _is_even(self) -> Bool[Tensor, " inputs"]:
+        """Which inputs have evenly spaced knots, up to rounding."""
+        knots = self.knots
+        off = (knots - _uniform_knots(self.domain, self.grid, self.degree)).abs().amax(1)
+        # a network that was cast from float32 has knots that are as even as that could hold
+        single = (knots.float().to(knots.dtype) == knots).all(1)
+        eps = torch.where(single, torch.finfo(torch.float32).eps, torch.finfo(knots.dtype).eps)
+        return off <= 4 * eps * knots.abs().amax(1)
 
     def _contains(self, old: BSpline) -> bool:
         """Whether the domains agree and every old knot is a new one."""
-        if self.grid % old.grid or not torch.equal(self.domain, old.domain):
+        if self.grid < old.grid or not torch.equal(self.domain, old.domain):
             return False
-        k, every = self.degree, self.grid // old.grid
-        mine = self.knots[:, k:-k][:, ::every]
-        theirs = old.knots[:, k:-k]
-        cell = (mine[:, -1:] - mine[:, :1]) / self.grid
+        mine, theirs = self.inner.contiguous(), old.inner.contiguous()
+        above = torch.searchsorted(mine, theirs).clamp(1, self.grid)
+        nearest = [(mine.gather(1, at) - theirs).abs() for at in (above - 1, above)]
+        cell = mine.diff(dim=1).amin(1, keepdim=True)
         # a network that was cast to float32 has knots that are rounded once more than new ones
         rounding = 4 * torch.finfo(mine.dtype).eps * theirs.abs().amax(1, keepdim=True)
-        return bool((torch.abs(mine - theirs) <= 1e-6 * cell + rounding).all())
+        return bool((torch.minimum(*nearest) <= 1e-6 * cell + rounding).all())
 
-    def _like(self, domain: Tensor, grid: int, degree: int | None = None) -> Self:
+    def _even(self, domain: Tensor, grid: int, degree: int | None = None) -> Self:
         return type(self)(
             domain.shape[0],
             grid=grid,
@@ -197,6 +327,12 @@ class BSpline(Basis):
             device=self.knots.device,
         )
 
+    def _where_uneven(self, basis: Self, inner: Tensor) -> Self:
+        """Give `basis` these knots for each input that has uneven ones here."""
+        even = self._is_even().unsqueeze(-1)
+        basis.knots = torch.where(even, basis.knots, _extend(inner, basis.degree))
+        return basis
+
 
 def _uniform_knots(domain: Tensor, grid: int, degree: int) -> Float[Tensor, "inputs knots"]:
     """Evenly spaced knots; the domain's ends are among them to the last bit."""
@@ -204,6 +340,22 @@ def _uniform_knots(domain: Tensor, grid: int, degree: int) -> Float[Tensor, "inp
     steps = torch.arange(-degree, grid + degree + 1, dtype=domain.dtype, device=domain.device)
     share = steps / grid
     return low * (1 - share) + high * share
+
+
+def _extend(inner: Tensor, degree: int) -> Float[Tensor, "inputs knots"]:
+    """Add knots on each side of a grid, at the distance of its end cells."""
+    steps = torch.arange(1, degree + 1, dtype=inner.dtype, device=inner.device)
+    below = inner[:, :1] - steps.flip(0) * (inner[:, 1:2] - inner[:, :1])
+    above = inner[:, -1:] + steps * (inner[:, -1:] - inner[:, -2:-1])
+    return torch.cat([below, inner, above], 1)
+
+
+def _along(inner: Tensor, grid: int) -> Float[Tensor, "inputs points"]:
+    """Lay grid + 1 points along knots, as many in each cell; whole steps hit knots exactly."""
+    steps = torch.arange(grid + 1, device=inner.device) * (inner.shape[1] - 1)
+    cell = (steps // grid).clamp(max=inner.shape[1] - 2)
+    share = (steps - cell * grid).to(inner.dtype) / grid
+    return inner[:, cell] * (1 - share) + inner[:, cell + 1] * share
 
 
 def _insert_knots(new: Tensor, old: Tensor, k: int) -> Float[Tensor, "inputs new old"]:
