@@ -107,8 +107,8 @@ def main() -> None:
         "parquet",
         "Tables larger than memory",
         "`ew.fit(ew.KAN([2, 1, 1], grid=10), ew.Parquet(path, target='y'))` on one machine: "
-        "exp(sin(pi a) + b^2) with noise of 0.01, which is the least error that a fit can have. Time grows "
-        "with the rows and memory does not: 10^8 rows would take "
+        "exp(sin(pi a) + b^2) with noise of 0.01, which is the least error that a fit can have. "
+        "Time grows with the rows and memory does not: 10^8 rows would take "
         f"{hours:.0f} minutes for as many steps. Memory is the growth of the peak resident set.",
         ["rows", "file, MB", "seconds", "steps", "µs / row / step", "memory, MB", "held-out RMSE"],
         table,

@@ -21,7 +21,7 @@ GRIDS = (3, 5, 10, 20, 50, 100, 200)
 def native(model: ew.KAN, x: Tensor, y: Tensor) -> float:
     """Seconds for each sample of the compiled sums, without what is done once for any number.
 
-    The matrix is filled and mirrored once, whatever the rows are: two numbers of rows tell it apart.
+    The matrix is filled and mirrored once for any rows: two numbers of rows tell that apart.
     """
     seconds = []
     for rows in (len(x) // 4, len(x)):

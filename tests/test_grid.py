@@ -269,7 +269,7 @@ def test_adapt_with_quantiles_of_ties(dtype: torch.dtype, share: float, grid: in
 def test_adapt_with_quantiles_keeps_a_smooth_function(x: Tensor) -> None:
     model = smooth()
     moved = ew.adapt(model, x**3, quantile=0.5)
-    torch.testing.assert_close(moved(x**3), model(x**3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(moved(x**3), model(x**3), rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])

@@ -37,12 +37,13 @@ _ROUNDING = 1e-14
 _SMOOTH = 0.7
 """The error is taken for a smooth function's when it falls at this share of the best order."""
 _ROUGH = 0.5
-"""The error is taken for a rough function's when it falls at less than this share of the best order:
-then knots move to where the error is, while that halves the loss, so many times at most:"""
+"""The error is taken for a rough function's when it falls at less than this share of the best
+order: then knots move to where the error is, while that halves the loss."""
 _MOVES = 4
+"""So many times in a row at most."""
 _FAILURES = 2
-"""So many refinements in a row may fail to lower the held-out error before refinement stops, and so
-many times may knots move in vain."""
+"""So many refinements in a row may fail to lower the held-out error before refinement stops, and
+so many times may knots move in vain."""
 
 
 @dataclass(frozen=True)

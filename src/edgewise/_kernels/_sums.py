@@ -41,11 +41,10 @@ class Columns(NamedTuple):
         """The number of columns: edges times functions."""
         return len(self.edges) * self.size
 
-    def part(self, rows: slice) -> Columns:
-        """Take some of the samples."""
-        return self._replace(
-            start=self.start[rows], values=self.values[rows], signal=self.signal[rows]
-        )
+    def part(self, rows: slice, dtype: torch.dtype) -> Columns:
+        """Take some of the samples, in this precision."""
+        values, signal = self.values[rows].to(dtype), self.signal[rows].to(dtype)
+        return self._replace(start=self.start[rows], values=values, signal=signal)
 
     def dense(self) -> Float[Tensor, "batch rows columns"]:
         """Write the columns out."""
@@ -67,8 +66,9 @@ def gram(pieces: list[Columns], H: Float[Tensor, "columns columns"]) -> None:
         rows = 1 + _ENTRIES // (1 + _row_size(pieces))
         for begin in range(0, len(pieces[0].start), rows):
             part = slice(begin, begin + rows)
-            J = torch.cat([piece.part(part).dense().flatten(0, 1) for piece in pieces], -1)
-            H.addmm_(J.T.to(H.dtype), J.to(H.dtype))
+            dense = [piece.part(part, H.dtype).dense().flatten(0, 1) for piece in pieces]
+            J = torch.cat(dense, -1)
+            H.addmm_(J.T, J)
         return
     row = 0
     for number, first in enumerate(pieces):
