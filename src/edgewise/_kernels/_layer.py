@@ -53,8 +53,7 @@ def _fake_forward(
 
 
 @operator(
-    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree, Tensor? base=None)"
-    " -> Tensor",
+    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree, Tensor? base=None) -> Tensor",
     fake=_fake_forward,
 )
 def _spline_layer(
