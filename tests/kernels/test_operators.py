@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -34,10 +35,33 @@ def coef() -> Tensor:
     return torch.randn(2, 3, 8, dtype=torch.float64)
 
 
-def test_derivatives_of_the_layer(x: Tensor, coef: Tensor, knots: Tensor) -> None:
-    arguments = (x.requires_grad_(), coef.requires_grad_())
-    assert torch.autograd.gradcheck(lambda *a: spline_layer(*a, knots, 3), arguments)
-    assert torch.autograd.gradgradcheck(lambda *a: spline_layer(*a, knots, 3), arguments)
+@pytest.fixture
+def base() -> Tensor:
+    return torch.randn(2, 3, dtype=torch.float64)
+
+
+def test_derivatives_of_the_layer(x: Tensor, coef: Tensor, base: Tensor, knots: Tensor) -> None:
+    arguments = (x.requires_grad_(), coef.requires_grad_(), base.requires_grad_())
+    for count in (2, 3):  # without and with a base
+
+        def layer(x: Tensor, coef: Tensor, base: Tensor | None = None) -> Tensor:
+            return spline_layer(x, coef, knots, 3, base)
+
+        assert torch.autograd.gradcheck(layer, arguments[:count])
+        assert torch.autograd.gradgradcheck(layer, arguments[:count])
+
+
+def test_third_derivatives_of_the_layer(
+    x: Tensor, coef: Tensor, base: Tensor, knots: Tensor
+) -> None:
+    def third(layer: Callable[..., Tensor]) -> Tensor:
+        at = x.detach().requires_grad_()
+        value = layer(at, coef, knots, 3, base).square().sum()
+        for _ in range(3):
+            (value,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+        return value
+
+    torch.testing.assert_close(third(spline_layer), third(spline_layer_twin))
 
 
 def test_derivatives_of_local_splines(x: Tensor, knots: Tensor) -> None:
@@ -48,14 +72,16 @@ def test_derivatives_of_local_splines(x: Tensor, knots: Tensor) -> None:
     assert torch.autograd.gradgradcheck(values, (x,))
 
 
-def test_transforms(x: Tensor, coef: Tensor, knots: Tensor) -> None:
-    def ours(x: Tensor, coef: Tensor) -> Tensor:
-        return spline_layer(x, coef, knots, 3)
+@pytest.mark.parametrize("based", [False, True], ids=["splines", "based"])
+def test_transforms(x: Tensor, coef: Tensor, base: Tensor, knots: Tensor, based: bool) -> None:
+    def ours(x: Tensor, coef: Tensor, base: Tensor | None = base if based else None) -> Tensor:
+        return spline_layer(x, coef, knots, 3, base)
 
-    def twin(x: Tensor, coef: Tensor) -> Tensor:
-        return spline_layer_twin(x, coef, knots, 3)
+    def twin(x: Tensor, coef: Tensor, base: Tensor | None = base if based else None) -> Tensor:
+        return spline_layer_twin(x, coef, knots, 3, base)
 
     several = torch.stack([coef, 2 * coef, -coef])
+    weights = torch.stack([base, -base])
     for transform in (
         lambda f: grad(lambda x: f(x, coef).square().sum())(x),
         lambda f: grad(lambda c: f(x, c).square().sum())(coef),
@@ -67,18 +93,25 @@ def test_transforms(x: Tensor, coef: Tensor, knots: Tensor) -> None:
         lambda f: vmap(f, in_dims=(None, 0))(x, several),
         lambda f: vmap(grad(lambda x: f(x[None], coef).square().sum()))(x),
         lambda f: vmap(grad(lambda c: f(x, c).square().sum()))(several),
+        lambda f: jacrev(f, argnums=2)(x, coef, base),
+        lambda f: vmap(lambda w: f(x, coef, w))(weights),
+        lambda f: vmap(grad(lambda w: f(x, coef, w).square().sum()))(weights),
+        lambda f: hessian(lambda w: f(x, coef, w).square().sum())(base),
     ):
         torch.testing.assert_close(transform(ours), transform(twin), rtol=1e-10, atol=1e-10)
 
 
 @needs_core
-def test_torch_finds_the_operators_well_made(x: Tensor, coef: Tensor, knots: Tensor) -> None:
+def test_torch_finds_the_operators_well_made(
+    x: Tensor, coef: Tensor, base: Tensor, knots: Tensor
+) -> None:
     g = torch.randn(7, 2, dtype=torch.float64, requires_grad=True)
     x.requires_grad_()
     coef.requires_grad_()
     ops = torch.ops.edgewise
-    torch.library.opcheck(ops.spline_layer.default, (x, coef, knots, 3))
-    torch.library.opcheck(ops.spline_layer_backward.default, (g, x, coef, knots, 3))
+    for weights in (None, base.requires_grad_()):
+        torch.library.opcheck(ops.spline_layer.default, (x, coef, knots, 3, weights))
+        torch.library.opcheck(ops.spline_layer_backward.default, (g, x, coef, knots, 3, weights))
     # torch's own check of compiled gradients cannot sum results of different types
     utilities = ("test_schema", "test_faketensor", "test_autograd_registration")
     torch.library.opcheck(ops.local_splines.default, (x, knots, 3, 2), test_utils=utilities)

@@ -40,6 +40,11 @@ def uneven(request: pytest.FixtureRequest) -> bool:
     return request.param
 
 
+@pytest.fixture(params=[False, True], ids=["splines", "based"])
+def based(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
 def knots_of(degree: int, grid: int, uneven: bool, dtype: torch.dtype) -> Tensor:
     knots = BSpline(3, grid=grid, degree=degree, domain=DOMAINS, dtype=torch.float64).knots
     if uneven:
@@ -76,30 +81,79 @@ def test_local_splines(instructions: str, dtype: torch.dtype, uneven: bool, degr
 @pytest.mark.parametrize("outputs", [1, 5, 16, 23, 64, 100])
 @pytest.mark.parametrize(("batch", "grid"), [(1, 5), (3, 50), (40, 5), (700, 100), (2500, 7)])
 def test_layer(
-    instructions: str, dtype: torch.dtype, uneven: bool, outputs: int, batch: int, grid: int
+    instructions: str,
+    dtype: torch.dtype,
+    uneven: bool,
+    based: bool,
+    outputs: int,
+    batch: int,
+    grid: int,
 ) -> None:
     knots = knots_of(3, grid, uneven, dtype)
     x = points(knots, 3, batch).requires_grad_()
     coef = torch.randn(outputs, 3, grid + 3, dtype=dtype, requires_grad=True)
+    base = torch.randn(outputs, 3, dtype=dtype, requires_grad=True) if based else None
+    wanted = [x, coef] if base is None else [x, coef, base]
     g = torch.randn(batch, outputs, dtype=dtype)
-    y, twin = spline_layer(x, coef, knots, 3), spline_layer_twin(x, coef, knots, 3)
+    y, twin = spline_layer(x, coef, knots, 3, base), spline_layer_twin(x, coef, knots, 3, base)
     close(y, twin)
-    ours = torch.autograd.grad(y, (x, coef), g)
-    for gradient, expected in zip(ours, torch.autograd.grad(twin, (x, coef), g), strict=True):
+    ours = torch.autograd.grad(y, wanted, g)
+    for gradient, expected in zip(ours, torch.autograd.grad(twin, wanted, g), strict=True):
         close(gradient, expected, slack=4 + batch**0.5)
 
 
 @pytest.mark.parametrize("degree", range(1, 10))
-def test_layer_of_every_degree(instructions: str, dtype: torch.dtype, degree: int) -> None:
+def test_layer_of_every_degree(
+    instructions: str, dtype: torch.dtype, based: bool, degree: int
+) -> None:
     knots = knots_of(degree, 4, False, dtype)
     x = points(knots, degree, 90).requires_grad_()
     coef = torch.randn(40, 3, 4 + degree, dtype=dtype, requires_grad=True)
-    y, twin = spline_layer(x, coef, knots, degree), spline_layer_twin(x, coef, knots, degree)
+    base = torch.randn(40, 3, dtype=dtype, requires_grad=True) if based else None
+    wanted = [x, coef] if base is None else [x, coef, base]
+    y = spline_layer(x, coef, knots, degree, base)
+    twin = spline_layer_twin(x, coef, knots, degree, base)
     close(y, twin)
-    ours = torch.autograd.grad(y.square().sum(), (x, coef))
-    theirs = torch.autograd.grad(twin.square().sum(), (x, coef))
+    ours = torch.autograd.grad(y.square().sum(), wanted)
+    theirs = torch.autograd.grad(twin.square().sum(), wanted)
     for gradient, expected in zip(ours, theirs, strict=True):
         close(gradient, expected, slack=10)
+
+
+def base_alone(x: Tensor, outputs: int = 1) -> Tensor:
+    """The base function of one input, through a layer whose splines are zero."""
+    knots = knots_of(3, 5, False, x.dtype)[:1]
+    coef = x.new_zeros(outputs, 1, 8)
+    return spline_layer(x[:, None], coef, knots, 3, x.new_ones(outputs, 1))
+
+
+def test_base_to_the_last_digits(instructions: str, dtype: torch.dtype) -> None:
+    eps, tiny = torch.finfo(dtype).eps, torch.finfo(dtype).tiny
+    sizes = torch.logspace(-30, 2.8, 5000, dtype=torch.float64)
+    x = torch.cat([-sizes, sizes, torch.linspace(-20, 20, 5001)]).to(dtype).requires_grad_()
+    s = torch.exp(-x.detach().double().abs())  # no cancellation, and no overflow
+    large, small = 1 / (1 + s), s / (1 + s)
+    at = x.detach().double()
+    sigmoid, rest = torch.where(at > 0, large, small), torch.where(at > 0, small, large)
+    y = base_alone(x)[:, 0]
+    torch.testing.assert_close(y.double(), at * sigmoid, rtol=5 * eps, atol=tiny)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    parts = sigmoid + (at * sigmoid * rest).abs()
+    error = (slope.double() - sigmoid * (1 + at * rest)).abs()
+    assert bool((error <= 5 * eps * parts + tiny).all())
+
+
+def test_base_at_points_that_are_no_numbers_or_huge(instructions: str, dtype: torch.dtype) -> None:
+    huge = torch.finfo(dtype).max / 1e4
+    x = torch.tensor([0.0, float("nan"), huge, -huge, 1e5, -1e5, -0.0], dtype=dtype)
+    expected = torch.nn.functional.silu(x)[:, None].expand(-1, 5)
+    torch.testing.assert_close(base_alone(x, 5), expected, equal_nan=True)
+    slope = torch.func.vmap(torch.func.grad(lambda x: base_alone(x[None])[0, 0]))(x)
+    expected = torch.tensor([0.5, float("nan"), 1, 0, 1, 0, 0.5], dtype=dtype)
+    torch.testing.assert_close(slope, expected, equal_nan=True)
+    endless = torch.tensor([[float("inf")], [-float("inf")]], dtype=dtype)
+    knots, coef = knots_of(3, 5, False, dtype)[:1], torch.randn(4, 1, 8, dtype=dtype)
+    assert not spline_layer(endless, coef, knots, 3, torch.ones_like(coef[..., 0])).isfinite().any()
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 5, 9])
@@ -173,9 +227,10 @@ def test_inputs_that_do_not_lie_in_a_row(batch: int, dtype: torch.dtype) -> None
     g = torch.randn(1, 10, dtype=dtype).expand(batch, 10)
     x.requires_grad_()
     coef.requires_grad_()
-    y, twin = spline_layer(x, coef, knots, 3), spline_layer_twin(x, coef, knots, 3)
+    base = torch.randn(20, 3, dtype=dtype)[::2].requires_grad_()
+    y, twin = spline_layer(x, coef, knots, 3, base), spline_layer_twin(x, coef, knots, 3, base)
     close(y, twin)
-    ours, theirs = (torch.autograd.grad(out, (x, coef), g) for out in (y, twin))
+    ours, theirs = (torch.autograd.grad(out, (x, coef, base), g) for out in (y, twin))
     for gradient, expected in zip(ours, theirs, strict=True):
         close(gradient, expected, slack=10)
 
