@@ -79,8 +79,8 @@ def main() -> None:
         "Normal equations",
         f"Loss, gradient and Gauss-Newton matrix of `KAN([4, 4, 2, 1])`, degree 3, over "
         f"{settings.rows:,} rows: microseconds for each sample, medians of {settings.repeats} "
-        "runs, beside the dense product of the Jacobian with itself in torch. From grid 10 to 200 the "
-        f"cost of a sample grows {costs[200] / costs[10]:.2f} times, where the matrix grows "
+        "runs, beside the dense product of the Jacobian with itself in torch. From grid 10 to 200 "
+        f"the cost of a sample grows {costs[200] / costs[10]:.2f} times, where the matrix grows "
         f"{((200 + 3) / (10 + 3)) ** 2:.0f} times. On the coarsest grids edgewise takes the dense "
         "product itself.",
         ["grid", "parameters", "edgewise, µs", "dense, µs", "ratio"],
