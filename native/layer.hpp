@@ -30,7 +30,11 @@ constexpr int most_vectors() {
 class Groups {
  public:
   explicit Groups(int cells)
-      : end_(kStreams * smaller(cells, 2 * kBlock)), rows_(kBlock), cell_(kBlock + 1), first_(kBlock + 1), cells_(cells) {}
+      : end_(kStreams * smaller(cells, 2 * kBlock)),
+        rows_(kBlock),
+        cell_(kBlock + 1),
+        first_(kBlock + 1),
+        cells_(cells) {}
 
   void sort(const std::int32_t* cell, int n) {
     count_ = 0;
@@ -337,7 +341,7 @@ void layer_forward(const Layer<T>& l, T* y) {
           const T* c = l.coef + (first + i) * size * outputs;
           const T* w = based ? l.base + (first + i) * outputs : nullptr;
           each_strip<T, K + based>(outputs, [&](auto vectors, std::int64_t o) {
-            forward_strip<T, K, vectors.value, based>(c + o, based ? w + o : w, outputs, size, groups, local, out + o);
+            forward_strip<T, K, vectors.value, based>(c + o, based ? w + o : nullptr, outputs, size, groups, local, out + o);
           });
         }
       }
@@ -396,11 +400,13 @@ void layer_backward(const Layer<T>& l, const T* g, T* grad_x, T* grad_coef, T* g
           for (int s = 0; s < n; ++s) pull[s] = 0;
           each_strip<T, K + based>(outputs, [&](auto vectors, std::int64_t o) {
             constexpr int NV = vectors.value;
+            T* to = based ? grad_w + o : nullptr;
             if (write)
-              write_grad_coef<T, K, NV, based>(grad_c + o, based ? grad_w + o : grad_w, outputs, size, groups, stream, local, signal + o);
+              write_grad_coef<T, K, NV, based>(grad_c + o, to, outputs, size, groups, stream, local, signal + o);
             else
-              add_grad_coef<T, K, NV, based>(grad_c + o, based ? grad_w + o : grad_w, outputs, size, groups, local, signal + o);
-            grad_x_strip<T, K, NV, based>(c + o, based ? w + o : w, outputs, size, groups, local, signal + o, totals.get(), pull);
+              add_grad_coef<T, K, NV, based>(grad_c + o, to, outputs, size, groups, local, signal + o);
+            grad_x_strip<T, K, NV, based>(c + o, based ? w + o : nullptr, outputs, size, groups, local, signal + o,
+                                          totals.get(), pull);
           });
         }
         if (stream) finish_streams();
