@@ -22,7 +22,7 @@ constexpr int kTile = 16;     // inputs whose columns are copied out of x togeth
 // How many vectors of outputs the registers hold beside K rows of weights.
 template <int K>
 constexpr int most_vectors() {
-  int registers = EW_VECTOR_BYTES == 64 ? 26 : 12;
+  int registers = EW_VECTOR_BYTES == 64 ? 28 : 12;
   return K * 4 <= registers ? 4 : (K * 2 <= registers ? 2 : 1);
 }
 
@@ -44,8 +44,7 @@ class Groups {
       first_[count_] = n;
       return;
     }
-    // Four counts of each cell, for the samples 0, 4, 8 ..., 1, 5, 9 ... and so on: an addition does not wait for
-    // the one before.
+    // Two counts of each cell, for even and odd samples: an addition does not wait for the one before.
     for (int j = 0; j < kStreams * cells_; ++j) end_[j] = 0;
     int s = 0;
     for (; s + kStreams <= n; s += kStreams)
@@ -75,7 +74,7 @@ class Groups {
   const std::int32_t* end(int group) const { return rows_.get() + first_[group + 1]; }
 
  private:
-  static constexpr int kStreams = 4;
+  static constexpr int kStreams = 2;
   Buffer<std::int32_t> end_, rows_, cell_, first_;
   int cells_, count_ = 0;
   bool sorted_ = true;

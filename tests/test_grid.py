@@ -408,7 +408,7 @@ def test_the_fit_relocates_where_finer_grids_bring_little() -> None:
     result = ew.fit(ew.KAN([2, 1, 1]), t, (t[:, :1] - t[:, 1:]).abs(), seed=0, progress=False)
     cells = inner(result.model, 1).diff(dim=1)
     assert cells.min() < 0.3 * cells.mean()
-    assert result.held_out < 1e-5
+    assert result.held_out < 1e-4  # even grids: 4e-4
 
 
 # refine
