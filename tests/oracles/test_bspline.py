@@ -273,7 +273,7 @@ def test_knot_insertion_on_uneven_knots(
 ) -> None:
     old = uneven(cells, degree)
     new = old.with_grid(multiple * old.grid)
-    assert torch.equal(new.inner[:, ::multiple], old.inner)
+    torch.testing.assert_close(new.inner[:, ::multiple], old.inner, rtol=0, atol=1e-14)
     close_in_values(new, old, seed)
 
 
@@ -309,9 +309,10 @@ def close_in_values(new: BSpline, old: BSpline, seed: int) -> None:
 def test_uneven_knots_are_kept(cells: list[float], degree: int) -> None:
     basis = uneven(cells, degree)
     assert torch.equal(basis.select(torch.tensor([1])).knots, basis.knots[1:])
-    assert torch.equal(basis.with_grid(basis.grid).inner, basis.inner)
+    # cells that come out even are laid anew, to the last bit but one
+    torch.testing.assert_close(basis.with_grid(basis.grid).inner, basis.inner, rtol=0, atol=1e-14)
     other = basis.with_degree(degree % 9 + 1)
-    assert torch.equal(other.inner, basis.inner)
+    torch.testing.assert_close(other.inner, basis.inner, rtol=0, atol=1e-14)
     assert other.degree == degree % 9 + 1
     moved = basis.with_domain(torch.tensor([[0.0, 3.0], [1.0, 1.5]]).double())
     assert moved.domain.tolist() == [[0.0, 3.0], [1.0, 1.5]]
