@@ -85,11 +85,23 @@ def test_adapt_lays_a_grid_with_the_margin_that_is_asked(x: Tensor) -> None:
 
 
 def test_adapt_reaches_as_far_as_the_tails_of_the_data() -> None:
-    dense = torch.linspace(-1, 1, 1001, dtype=FLOAT)  # three times two cells of 0.002
+    few = torch.linspace(-1, 1, 101, dtype=FLOAT)  # three times two cells of 0.02
+    dense = torch.linspace(-1, 1, 1001, dtype=FLOAT)  # one and a half times nine cells of 0.002
     sparse = torch.cat([torch.tensor([-9.0, 9.0], dtype=FLOAT), dense[1:-1]])  # a tenth of 18
-    moved = ew.adapt(ew.KAN([2, 1], domain=(50.0, 51.0)), torch.stack([dense, sparse], -1))
-    expected = torch.tensor([[-1.012, 1.012], [-10.8, 10.8]], dtype=FLOAT)
-    torch.testing.assert_close(domains(moved)[0], expected)
+    model = ew.KAN([2, 1], domain=(50.0, 51.0))
+    moved = domains(ew.adapt(model, torch.stack([few, few], -1)))[0]
+    torch.testing.assert_close(moved, torch.tensor([[-1.12, 1.12]] * 2, dtype=FLOAT))
+    moved = domains(ew.adapt(model, torch.stack([dense, sparse], -1)))[0]
+    torch.testing.assert_close(moved, torch.tensor([[-1.027, 1.027], [-10.8, 10.8]], dtype=FLOAT))
+
+
+def test_adapt_gives_a_margin_to_hidden_grids_that_touch_their_values(x: Tensor) -> None:
+    touching = ew.adapt(ew.KAN([2, 3, 1], domain=(-9.0, 9.0)), x, margin=0)
+    moved = ew.adapt(touching, x)
+    assert torch.equal(domains(moved)[0], domains(touching)[0])
+    values = ew.trace(moved, x).inputs[1]
+    assert bool((domains(moved)[1][:, 0] < values.amin(0)).all())
+    assert bool((domains(moved)[1][:, 1] > values.amax(0)).all())
 
 
 def test_adapt_leaves_a_grid_that_fits(x: Tensor) -> None:

@@ -30,15 +30,17 @@ def adapt(
     """Lay every grid over the range of what comes through it.
 
     A grid that already covers its range, and is not more than a third wider, stays where it is,
-    unless its knots are to follow the data. Where a grid moves, its cells keep their share of it,
-    and its edges are projected onto the new basis by least squares.
+    unless its knots are to follow the data; one behind hidden nodes, whose values no one else
+    bounds, has to cover half of the default margin too. Where a grid moves, its cells keep their
+    share of it, and its edges are projected onto the new basis by least squares.
 
     Args:
         model: The network; it is not changed.
         x: Inputs, as many as represent the data.
         margin: How much wider than the range a moved grid is, on each side, as a share of the
             range. By default as far as new data may reach: three times the way from the third
-            outermost value to the outermost, at most a tenth of the range.
+            outermost value to the outermost or, where there are many and that is more, one and a
+            half times the way from the tenth; at most a tenth of the range.
         quantile: The share of quantiles in the knots, from 0 to 1; the rest is even (arXiv
             2404.19756, app. A; pykan's `grid_eps` is 1 - quantile). With 1 every cell holds as
             many values as the others, but for ties: no cell is less than a fiftieth of an even
@@ -66,13 +68,14 @@ def adapt(
     if len(x) == 0:
         raise DataError("adapt lays grids over data: give at least one row, got none.")
     model = copy.deepcopy(model)
-    for layer, nodes in model.parts():
+    for number, (layer, nodes) in enumerate(model.parts()):
         layer._check(x)
         low, high = layer.basis.domain.unbind(-1)
         least, most = x.amin(0), x.amax(0)
         span = most - least
-        outside = (least < low) | (most > high)
         below, above = _margins(x, margin)
+        needed = 0.5 if number > 0 and margin is None else 0.0
+        outside = (least - needed * below < low) | (most + needed * above > high)
         slack = (least - low) + (high - most) > span / 3 + below + above
         # cells of a few units in the last place would let knots fall together
         ulp = torch.finfo(x.dtype).eps * torch.maximum(least.abs(), most.abs())
@@ -141,17 +144,26 @@ def _inner(basis: Basis) -> Tensor:
 
 
 def _margins(x: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
-    """How far below and above the values of each column a grid is to reach."""
+    """How far below and above the values of each column a grid is to reach.
+
+    The k-th outermost value lies about k^(1/m) times as far from the end as the first, where m
+    inputs have to be at their ends together. Both rules reach that end up to m = 4; with three
+    values alone it is often missed by chance.
+    """
     span = x.amax(0) - x.amin(0)
     if margin is not None:
         return margin * span, margin * span
-    outermost = min(3, len(x))
-    below = x.topk(outermost, dim=0, largest=False).values
-    above = x.topk(outermost, dim=0).values
-    return (
-        torch.minimum(3 * (below[-1] - below[0]), 0.1 * span),
-        torch.minimum(3 * (above[0] - above[-1]), 0.1 * span),
-    )
+    most = min(10, max(3, len(x) // 50), len(x))
+    below = x.topk(most, dim=0, largest=False).values
+    above = -x.topk(most, dim=0).values
+    return _reach(below, span), _reach(above, span)
+
+
+def _reach(outermost: Tensor, span: Tensor) -> Tensor:
+    """How far beyond the first of the outermost values new ones may lie."""
+    third = outermost[:3][-1]
+    far = torch.maximum(3 * (third - outermost[0]), 1.5 * (outermost[-1] - outermost[0]))
+    return torch.minimum(far, 0.1 * span)
 
 
 def refine(model: KAN, grid: int, *, degree: int | None = None) -> KAN:

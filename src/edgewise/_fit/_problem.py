@@ -129,8 +129,11 @@ class Problem:
         self.model = adapt(self.model, self.data.x)
 
     def refine(self, grid: int, degree: int | None = None) -> None:
-        """Go on from the best state on a finer grid, or with splines of another degree."""
-        self.model = refine(self.best, grid, degree=degree)
+        """Go on from the best state on a finer grid, or with splines of another degree.
+
+        Hidden values may have drifted since the grids were laid.
+        """
+        self.model = refine(adapt(self.best, self.data.x), grid, degree=degree)
         self.grid = grid
 
     def relocate(self) -> None:

@@ -29,9 +29,9 @@ _TRAINED, _PROMISING = 0.1, 0.5
 """Shares of the spread of y. A network that leaves less than the first has been trained before; one
 that leaves less than the second may have been, or is a random start by good luck."""
 _WORTH = 4.0
-"""A refinement that lowers the loss by less is left for later: other networks may do better."""
+"""A refinement that lowers the loss by less is weak: other networks may do better."""
 _FLOOR = 1e-10
-"""A held-out error, as a share of the spread of y, that one failure shows to be the least."""
+"""A held-out error, as a share of the spread of y, that a weak refinement shows to be the least."""
 _ROUNDING = 1e-14
 """A held-out error, as a share of the spread of y, below which no finer grid is tried."""
 _SMOOTH = 0.7
@@ -86,12 +86,12 @@ class Search:
                 return
         for network in self._sizes(model):
             self._start(network, tried)
-            self._refine(tried[-1], worth=_WORTH)
+            self._refine(tried[-1], deep=False)
             if self._is_below(tried[-1], _EXACT):
                 break
         for network in self._narrower(model, tried):
             self._start(network, tried)
-            self._refine(tried[-1], worth=_WORTH)
+            self._refine(tried[-1], deep=False)
         self._refine(min(tried, key=lambda problem: problem.best_value))
         self._refine(self.pick(tried))
 
@@ -163,7 +163,7 @@ class Search:
                 if problem.best_value < tried[-1].best_value:
                     tried[-1] = problem
 
-    def _refine(self, problem: Problem, worth: float = 1.1) -> None:
+    def _refine(self, problem: Problem, *, deep: bool = True) -> None:
         """Make the grids finer, and the splines smoother, while the held-out loss falls.
 
         Where it falls slowly, knots move to the rough places: a finer grid everywhere is a waste.
@@ -171,15 +171,18 @@ class Search:
         Args:
             problem: The network. It is left where it stands when a step is not worth it, and may be
                 taken up again.
-            worth: The ratio of losses before and after that makes a finer grid worth it.
+            deep: Whether to go on to the end, or only while the network shows itself as the right
+                one: the loss falls as fast as the degree lets it, or four times on a coarse grid.
         """
         weak, smoother, stuck = 0, True, 0
         while 2 * problem.grid <= self.finest and problem.failures < _FAILURES:
             if self._is_below(problem, _ROUNDING):
                 return
             gain = self._try(problem, 2 * problem.grid, problem.best.degree)
-            floor = 2 if self._is_below(problem, _FLOOR) else 1
-            problem.failures = problem.failures + floor if gain < 1.1 else 0
+            if self._is_below(problem, _FLOOR):
+                problem.failures = 0 if gain >= _WORTH else _FAILURES
+            else:
+                problem.failures = 0 if gain >= 1.1 else problem.failures + 1
             # the error has fallen as fast as the degree lets it: a higher one lets it fall faster
             degree = problem.best.degree
             smooth = gain > 2 ** (_SMOOTH * 2 * (degree + 1))
@@ -187,10 +190,11 @@ class Search:
                 smoother = self._try(problem, problem.grid, degree + 2) > 2
             rough = gain < 2 ** (_ROUGH * 2 * (degree + 1))
             # on fewer cells the derivative that tells where to go cannot be told from its means
-            if rough and stuck < _FAILURES and problem.best.grid >= 4 * (degree + 1):
+            rough = rough and problem.best.grid >= 4 * (degree + 1)
+            if deep and rough and stuck < _FAILURES:
                 stuck += not self._relocate(problem)
-            weak = weak + 1 if gain < worth else 0
-            if weak == _FAILURES:
+            weak = weak + 1 if rough or gain < _WORTH else 0
+            if not deep and weak == _FAILURES:
                 return
 
     def _relocate(self, problem: Problem) -> bool:
