@@ -81,6 +81,12 @@ def _edgewise(in_features: int, out_features: int, grid: int) -> nn.Module:
     return ew.KANLinear(in_features, out_features, grid, DEGREE)
 
 
+def _edgewise_lines(in_features: int, out_features: int, grid: int) -> nn.Module:
+    import edgewise as ew
+
+    return ew.KANLinear(in_features, out_features, grid, 1)
+
+
 def _dense_compiled(in_features: int, out_features: int, grid: int) -> nn.Module:
     return torch.compile(DenseSplines(in_features, out_features, grid))
 
@@ -126,9 +132,11 @@ def _read_kanditioned(layer: nn.Module) -> Spline:
 
 REFERENCE = Contender("nn.Linear + SiLU", _linear)
 OURS = Contender("edgewise", _edgewise, _read_edgewise)
+OUR_LINES = Contender("edgewise (degree 1)", _edgewise_lines, _read_edgewise, degree=1)
 CONTENDERS = (
     REFERENCE,
     OURS,
+    OUR_LINES,
     Contender("efficient-kan's algorithm", DenseSplines, _read_spline_weight),
     Contender(
         "efficient-kan's algorithm, compiled", _dense_compiled, _read_spline_weight, compiled=True

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks import _page, _peers
-from benchmarks._peers import BY_NAME, OURS, REFERENCE, Contender
+from benchmarks._peers import BY_NAME, OUR_LINES, OURS, REFERENCE, Contender
 
 GRIDS = (5, 20, 100, 400)
 KINDS = ("forward and backward", "forward alone")
@@ -50,8 +50,9 @@ README (all basis functions by the recursion of Cox and de Boor, then a matrix p
 standalone scale. From PyPI come {", ".join(f"`{pin}`" for pin in _peers.PINS)}. flashkan and inkan
 compile their basis with `torch.compile` by themselves; "compiled" says that the whole layer is.
 inkan is there with its defaults and with `contraction="direct"`, its way for large grids.
-kanditioned is piecewise linear and has no base function, so it computes less; it runs with
-`impl="embedding_bag"`, as its default raises an error.
+kanditioned is piecewise linear and has no base function, so it computes less; edgewise's layer of
+degree 1, with its base, stands beside it. It runs with `impl="embedding_bag"`, as its default
+raises an error.
 """.strip()
 MEMORY = """
 What a call of forward and backward adds to the resident memory at its peak, on one thread, in a
@@ -361,14 +362,15 @@ def _on(threads: int) -> str:
 
 def verdicts(study: Study, threads: int) -> list[str]:
     """Say for each target what was measured; what could not be run counts as slower."""
-    peers = [name for name in study.names if name not in (OURS.name, REFERENCE.name)]
+    known = (OURS.name, OUR_LINES.name, REFERENCE.name)
+    peers = [name for name in study.names if name not in known]
     alike = [name for name in peers if BY_NAME[name].degree == OURS.degree]
 
-    def lead(cells: list[Cell], kind: str, of: list[str]) -> tuple[float, str]:
+    def lead(cells: list[Cell], kind: str, of: list[str], us: str = OURS.name) -> tuple[float, str]:
         """Give the smallest advantage over a peer, and say where it is."""
 
         def advantage(cell: Cell, name: str) -> float:
-            theirs, ours = (study.multiple(cell, threads, kind, n) for n in (name, OURS.name))
+            theirs, ours = (study.multiple(cell, threads, kind, n) for n in (name, us))
             return theirs / ours
 
         value, cell, name = min(
@@ -380,6 +382,9 @@ def verdicts(study: Study, threads: int) -> list[str]:
         value, measured = lead(cells, kind, peers)
         if alike and (other := lead(cells, kind, alike)[1]) != measured:
             measured += f"; of the peers of degree {OURS.degree}, {other}"
+        lines = [name for name in peers if BY_NAME[name].degree == OUR_LINES.degree]
+        if lines and OUR_LINES.name in study.names:
+            measured += f"; {OUR_LINES.name}, {lead(cells, kind, lines, OUR_LINES.name)[1]}"
         return f"{target}: {'reached' if value >= least else 'MISSED'}. At least {measured}."
 
     training, inference = KINDS
