@@ -49,6 +49,7 @@ class Problem:
         self.failures = 0
         self.best = self.model
         self.best_value = math.inf
+        self._copied: KAN | None = None
         self._note_best()
 
     @property
@@ -144,8 +145,18 @@ class Problem:
         value = self._held_mean(self._held_out(self.model))
         value = value if math.isfinite(value) else math.inf
         if value < self.best_value:
-            self.best, self.best_value = copy.deepcopy(self.model), value
+            self._keep()
+            self.best_value = value
         return value
+
+    @torch.no_grad()
+    def _keep(self) -> None:
+        """Make the present state the best. Only numbers have changed since the model was copied."""
+        if self._copied is not self.model:
+            self.best, self._copied = copy.deepcopy(self.model), self.model
+            return
+        for best, now in zip(self.best.parameters(), self.model.parameters(), strict=True):
+            best.copy_(now)
 
     @torch.no_grad()
     def _predict(self, x: Tensor) -> Tensor:

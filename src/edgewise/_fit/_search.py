@@ -8,7 +8,9 @@ when the grid is refined: its error falls as :math:`h^{d+1}`, where the error of
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +27,8 @@ from edgewise._network import KAN
 
 _EXACT = 1e-6
 """A held-out error, as a share of the spread of y, below which no larger network is tried."""
+_GOOD = 0.1
+"""A held-out error, as a share of the spread of y, with which a start is refined at once."""
 _TRAINED, _PROMISING = 0.1, 0.5
 """Shares of the spread of y. A network that leaves less than the first has been trained before; one
 that leaves less than the second may have been, or is a random start by good luck."""
@@ -86,12 +90,10 @@ class Search:
                 return
         for network in self._sizes(model):
             self._start(network, tried)
-            self._refine(tried[-1], deep=False)
             if self._is_below(tried[-1], _EXACT):
                 break
         for network in self._narrower(model, tried):
             self._start(network, tried)
-            self._refine(tried[-1], deep=False)
         self._refine(min(tried, key=lambda problem: problem.best_value))
         self._refine(self.pick(tried))
 
@@ -145,8 +147,12 @@ class Search:
                 yield switch_off(model, fewer)
 
     def _start(self, model: KAN, tried: list[Problem]) -> None:
-        """Run all starts on the coarse grid; the best stays at the end of `tried`."""
+        """Run starts on the coarse grid, refine the best; it stays at the end of `tried`.
+
+        One that is good as it is is refined at once: if it is the right one, no more are needed.
+        """
         convex = len(model.parts()) == 1
+        coarse, best, refined = math.inf, None, False
         for number in range(1 if convex else self.starts):
             start = copy.deepcopy(model)
             stretch_inputs(start, self.data.x)
@@ -157,11 +163,18 @@ class Search:
             problem = Problem(start, self.data, self.loss, self.monitor)
             if number == 0:
                 tried.append(problem)
-            try:
+            with _kept(problem, tried):
                 self._solve(problem, fresh=True)
-            finally:  # an interrupt ends a start too
-                if problem.best_value < tried[-1].best_value:
-                    tried[-1] = problem
+                if best is None or problem.best_value < coarse:
+                    coarse, best = problem.best_value, problem
+                    refined = self._is_below(problem, _GOOD)
+                    if refined:
+                        self._refine(problem, deep=False)
+            if self._is_below(problem, _EXACT):
+                return
+        if best is not None and not refined:
+            with _kept(best, tried):
+                self._refine(best, deep=False)
 
     def _refine(self, problem: Problem, *, deep: bool = True) -> None:
         """Make the grids finer, and the splines smoother, while the held-out loss falls.
@@ -222,6 +235,16 @@ class Search:
             return 0.0
         self._solve(problem, fresh=False)
         return before / max(problem.best_value, 1e-300)
+
+
+@contextmanager
+def _kept(problem: Problem, tried: list[Problem]) -> Iterator[None]:
+    """Let a problem take the last place of `tried` if it gets better, even by an interrupt."""
+    try:
+        yield
+    finally:
+        if problem.best_value < tried[-1].best_value:
+            tried[-1] = problem
 
 
 @torch.no_grad()
