@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 import edgewise as ew
 from benchmarks import _page
-from benchmarks.scaling import target
+from benchmarks.toys import exp_sin
 
 HOME = Path(__file__).parent.parent / ".bench" / "pykan"
 # The pin takes the CPU build, 5 GB less than the one with CUDA; pykan declares no dependencies.
@@ -50,7 +50,7 @@ class Pair:
     """A run of pykan and the runs of edgewise on the same rows right after it."""
 
     pykan: list[Point]  # one for each grid
-    edgewise: list[Point]  # one for each cap on the grid; the last is the default call
+    edgewise: list[Point]  # one for each budget of time; the last is the default call
 
     @property
     def best(self) -> Point:
@@ -64,9 +64,9 @@ class Pair:
 
     @property
     def seconds(self) -> float:
-        """The seconds of the call of `fit` with the least cap that comes to pykan's final error."""
+        """The seconds of the shortest call of `fit` that comes to pykan's final error."""
         reached = (point.seconds for point in self.edgewise if point.rmse <= self.best.rmse)
-        return next(reached, math.inf)
+        return min(reached, default=math.inf)
 
     @property
     def faster(self) -> float:
@@ -110,30 +110,31 @@ def run_pykan(python: Path, seed: int, dtype: str, steps: int, threads: int) -> 
 
 
 def fit(
-    train: list, test: list, seed: int, threads: int, refine: bool | int
-) -> tuple[Point, list[int]]:
-    """Fit with edgewise; what it comes to, and the grids that it tried."""
+    train: list, test: list, seed: int, threads: int, budget: float | None
+) -> tuple[Point, list[float]]:
+    """Fit with edgewise; what it comes to, and the seconds at which it left each grid."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     x, x_test = (torch.tensor(rows, dtype=torch.float64) for rows in (train, test))
-    y, model = target(x), ew.KAN([2, 1, 1])
+    y, model = exp_sin(x), ew.KAN([2, 1, 1])
     begin = time.perf_counter()
-    result = ew.fit(model, x, y, seed=seed, refine=refine, progress=False)
+    result = ew.fit(model, x, y, seed=seed, time=budget, progress=False)
     seconds = time.perf_counter() - begin
     with torch.no_grad():
-        rmse = float((result.model(x_test) - target(x_test)).square().mean().sqrt())
-    return Point(result.model.grid, rmse, seconds), sorted({step.grid for step in result.history})
+        rmse = float((result.model(x_test) - exp_sin(x_test)).square().mean().sqrt())
+    left = {step.grid: step.seconds for step in result.history}
+    return Point(result.model.grid, rmse, seconds), list(left.values())
 
 
 def run_edgewise(train: list, test: list, seed: int, threads: int) -> list[Point]:
-    """Fit with each cap on the grid and without one, each in a new process, as pykan runs in."""
+    """Fit with budgets of time and without one, each in a new process, as pykan runs in."""
 
-    def fresh(refine: bool | int) -> tuple[Point, list[int]]:
+    def fresh(budget: float | None) -> tuple[Point, list[float]]:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(fit, train, test, seed, threads, refine).result()
+            return pool.submit(fit, train, test, seed, threads, budget).result()
 
-    default, grids = fresh(True)
-    return [*(fresh(grid)[0] for grid in grids[:-1]), default]
+    default, left = fresh(None)
+    return [*(fresh(seconds)[0] for seconds in left[:-1]), default]
 
 
 def median_run(runs: dict[int, list[Point]]) -> tuple[int, list[Point]]:
@@ -276,9 +277,10 @@ def main() -> None:
         f"- A seed on which pykan's error stays above {STUCK:g} on every grid counts as stuck. It "
         "is listed, and left out of pykan's medians and of the ratios, which are medians over "
         "the other seeds.\n"
-        "- edgewise's time to pykan's error is that of the whole call of `fit(..., refine=grid)` "
-        "with the least grid whose network is at or below this error on the test rows: what is "
-        "timed has been returned and checked, not read off a curve.\n"
+        "- edgewise's time to pykan's error is that of the shortest call of `fit(..., time=budget)`"
+        " whose network is at or below this error on the test rows; the budgets are the times at "
+        "which the call without one left each grid. What is timed has been returned and checked, "
+        "not read off a curve.\n"
         f"- Both run on {settings.threads} thread(s), in turn, each fit of edgewise and each run "
         "of pykan in a new process. The clock runs in calls of `fit` and `refine` only, without "
         "imports.",

@@ -9,7 +9,7 @@ import torch
 
 import edgewise as ew
 from benchmarks import _page
-from benchmarks.scaling import target
+from benchmarks.toys import exp_sin
 
 SEEDS = range(10)
 NOISES = (0.0, 0.01)
@@ -19,7 +19,7 @@ def recover(seed: int, noise: float) -> tuple[ew.Formula, float]:
     """Fit KAN([2, 5, 1]) to 1,000 rows, prune, symbolize; the formula and the seconds."""
     generator = torch.Generator().manual_seed(100 + seed)
     x = 2 * torch.rand(1000, 2, dtype=torch.float64, generator=generator) - 1
-    y = target(x)
+    y = exp_sin(x)
     y = y + noise * y.std() * torch.randn(y.shape, dtype=y.dtype, generator=generator)
     torch.manual_seed(seed)
     begin = time.perf_counter()

@@ -26,13 +26,18 @@ class Toy:
     goal: float
 
 
+def exp_sin(x: Tensor) -> Tensor:
+    """The function of pykan's tutorials, too: (rows, 2) to (rows, 1)."""
+    return torch.exp(torch.sin(torch.pi * x[:, :1]) + x[:, 1:] ** 2)
+
+
 TOYS = [
     Toy("bessel", "J0(20x)", [1, 1], lambda x: torch.from_numpy(j0(20 * x[:, 0].numpy())), 1e-8),
     Toy(
         "exp-sin",
         "exp(sin(pi x) + y^2)",
         [2, 1, 1],
-        lambda x: torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2),
+        lambda x: exp_sin(x)[:, 0],
         1e-8,
     ),
     Toy("product", "x y", [2, 2, 1], lambda x: x[:, 0] * x[:, 1], 1e-8),
