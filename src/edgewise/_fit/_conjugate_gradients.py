@@ -16,7 +16,7 @@ from edgewise._fit._monitor import Monitor
 from edgewise._fit._problem import Problem
 from edgewise._fit._solver import check_positive
 
-_COARSE = 0.3
+_COARSE = 0.1
 """The share of the residual that is left, at most: more exact steps are not worth their products
 far from the minimum."""
 
@@ -41,6 +41,7 @@ class GaussNewtonCG(DampedGaussNewton):
         iterations: The largest number of products for one step.
     """
 
+    steps: int = 100
     iterations: int = 50
     name: ClassVar[str] = "Gauss-Newton-CG"
     cheap_starts: ClassVar[bool] = False
@@ -65,7 +66,7 @@ class _Products(Quadratic):
 
     @property
     def diagonal(self) -> Tensor:
-        return torch.cat([block.diagonal() for block in self._curvature.blocks])
+        return self._curvature.diagonal
 
     def add(self, penalty: Penalty) -> None:
         self._penalty = penalty

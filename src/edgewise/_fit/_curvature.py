@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -20,8 +21,10 @@ from edgewise._kernels import Columns, gram, mirror
 from edgewise._layer import KANLayer
 from edgewise._network import KAN
 
-_KEPT_ENTRIES = 50_000_000
-"""How many numbers are kept for all rows: 400 MB in float64."""
+_KEPT_ENTRIES = 100_000_000
+"""How many numbers are kept for all rows: 800 MB in float64."""
+_SAMPLE = 2_000
+"""So many rows are enough for a preconditioner."""
 _BLOCK = 256
 """The largest block, unless one edge has more coefficients."""
 
@@ -41,8 +44,8 @@ class Curvature:
     Attributes:
         value: The mean loss.
         g: Its gradient.
-        blocks: The blocks on the diagonal of H, in the order of the parameters: each of some edges
-            that enter the same sum, or of the constants of a lock.
+        blocks: The blocks on the diagonal of H, in the order of the parameters, summed over a
+            sample of the rows: each of some edges into the same sum, or of a lock's constants.
     """
 
     @torch.no_grad()
@@ -52,25 +55,25 @@ class Curvature:
         self._vector = ParameterVector(self._model)
         self._kept: list[_Rows] | None = []
         g = torch.zeros(self._vector.size, dtype=torch.float64, device=model.device)
-        groups = _groups(self._model)
-        self.blocks = [g.new_zeros(group.width, group.width) for group in groups]
         value, total, entries = 0.0, 0.0, 0
-        for chunk in self._chunks():
-            columns, pulls, prediction = linearize(self._model, chunk, loss)
-            for group, block in zip(groups, self.blocks, strict=True):
-                gram([group.of(columns)], block)
-            g += pulls
-            value += float(chunk.sum(loss.objective(prediction, chunk.y)))
+        for chunk in self._chunks(data.chunks()):
+            rows = _Rows(self._model, self._vector, chunk, loss)
+            g += rows.gradient()
+            value += rows.value()
             total += chunk.total
+            entries += rows.entries
             if self._kept is not None:
-                rows = _Rows(self._model, self._vector, chunk, loss)
-                entries += rows.entries
                 self._kept = [*self._kept, rows] if entries <= _KEPT_ENTRIES else None
         team = data.team
         self._total = team.total(total)
         self.value = team.total(value) / self._total
         self.g = team.sum(g) / self._total
-        self.blocks = [team.sum(mirror(block)) / self._total for block in self.blocks]
+        self.blocks = self._blocks()
+
+    @property
+    def diagonal(self) -> Float[Tensor, " parameters"]:
+        """The diagonal of the blocks."""
+        return torch.cat([block.diagonal() for block in self.blocks])
 
     @torch.no_grad()
     def __matmul__(self, direction: Float[Tensor, " parameters"]) -> Tensor:
@@ -88,16 +91,33 @@ class Curvature:
             part = slice(start - firsts[number], start - firsts[number] + len(form))
             self.blocks[number][part, part] += form
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def _blocks(self) -> list[Tensor]:
+        """Sum blocks over a sample of the rows; what it does not touch counts as one row of it."""
+        data, groups = self._data, _groups(self._model)
+        blocks = [self.g.new_zeros(group.width, group.width) for group in groups]
+        step = math.ceil(data.team.total(len(data.x)) / _SAMPLE)
+        sample = Chunk(data.x, data.y, data.weights).take(slice(None, None, step))
+        for chunk in self._chunks([sample]):
+            columns, _, _ = linearize(self._model, chunk, self._loss)
+            for group, block in zip(groups, blocks, strict=True):
+                gram([group.of(columns)], block)
+        total = data.team.total(sample.total)
+        blocks = [data.team.sum(mirror(block)) / total for block in blocks]
+        if step > 1:
+            for block in blocks:
+                block.diagonal().add_(block.diagonal().mean() / _SAMPLE)
+        return blocks
+
+    def _chunks(self, source: Iterable[Chunk]) -> Iterator[Chunk]:
         rows = chunk_rows(self._model)
-        for whole in self._data.chunks():
+        for whole in source:
             yield from whole.split(rows)
 
     def _rows(self) -> Iterator[_Rows]:
         if self._kept is not None:
             yield from self._kept
         else:
-            for chunk in self._chunks():
+            for chunk in self._chunks(self._data.chunks()):
                 yield _Rows(self._model, self._vector, chunk, self._loss)
 
 
@@ -118,7 +138,7 @@ class _Rows:
                 first = not self._layers  # nothing stands before it that could change its inputs
                 self._layers.append(_Linear(layer, x.detach(), sums.detach(), first=first))
                 x = nodes(sums)
-        self._output = x
+        self._output, self._chunk, self._loss = x, chunk, loss
         root = loss.root(x.detach(), chunk.y)  # (batch, rows, outputs)
         self._curvature = root.mT @ root  # (batch, outputs, outputs)
         if chunk.weights is not None:
@@ -129,9 +149,26 @@ class _Rows:
         """How many numbers are held."""
         return self._curvature.numel() + sum(layer.entries for layer in self._layers)
 
+    def value(self) -> float:
+        """Sum the loss."""
+        chunk = self._chunk
+        return float(chunk.sum(self._loss.objective(self._output.detach(), chunk.y)))
+
+    def gradient(self) -> Float[Tensor, " parameters"]:
+        """Sum the loss's gradient."""
+        chunk = self._chunk
+        signal = self._loss.gradient(self._output.detach(), chunk.y)
+        if chunk.weights is not None:
+            signal = signal * chunk.weights.unsqueeze(-1)
+        return self._pull(signal)
+
     def multiply(self, direction: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
         """Multiply the sum of J^T A^T A J over the rows with a vector."""
         signal = (self._curvature @ self._push(direction).unsqueeze(-1)).squeeze(-1)
+        return self._pull(signal)
+
+    def _pull(self, signal: Float[Tensor, "batch outputs"]) -> Float[Tensor, " parameters"]:
+        """Give J^T times a signal in the output."""
         tensors = [tensor for tensor, _ in self._vector.places()]
         return self._vector.gather(
             torch.autograd.grad(self._output, tensors, signal, retain_graph=True)

@@ -106,6 +106,7 @@ class DampedGaussNewton(Solver):
             gain = (value - new) / max(foreseen, 1e-300)
             damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), self.least_damping)
             start, value, growth = there, new, 2.0
+            del near  # it may hold much memory
             near = self.look(problem)
             near.add(penalty)
             values.append(value)

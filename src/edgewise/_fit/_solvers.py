@@ -92,7 +92,8 @@ class Adam(Solver):
         model = problem.model
         if problem.data.team.size > 1:
             raise ConfigError(
-                "Adam does not fit over several processes: take LevenbergMarquardt or LBFGS."
+                "Adam does not fit over several processes: take LevenbergMarquardt, GaussNewtonCG "
+                "or LBFGS."
             )
         rate = self.learning_rate if fresh else 0.3 * self.learning_rate
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
