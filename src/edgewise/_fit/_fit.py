@@ -69,7 +69,8 @@ def fit(
             (batch,).
         weights: How much each row counts, (batch,), 0 or more; all the same by default.
         solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters,
-            beyond that L-BFGS, and Adam when there are many rows.
+            conjugate gradients up to some 5,000, beyond that L-BFGS, and Adam when there are many
+            rows.
         loss: What is made small.
         held_out: The share of the rows that is held out, or a pair (x, y) or triple (x, y,
             weights) of such rows. Of chunks at most 100,000 rows are held out.

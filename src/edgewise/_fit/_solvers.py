@@ -125,4 +125,6 @@ def choose(parameters: int, rows: int) -> Solver:
     """Take the most exact solver that the size of the problem allows."""
     if parameters <= 2_000 and rows * parameters**2 <= 1e12:
         return LevenbergMarquardt()
+    if parameters <= 5_000 and rows <= 20_000:
+        return GaussNewtonCG()
     return LBFGS() if rows <= 20_000 else Adam()
