@@ -15,12 +15,17 @@ from torch import Tensor
 from torch.func import functional_call, jacrev
 
 import edgewise as ew
-from edgewise._fit import Problem, _gauss_newton, _monitor, normal_equations
+from edgewise._fit import Curvature, Data, Problem, _gauss_newton, _monitor, normal_equations
 from edgewise._fit._gauss_newton import ParameterVector
 from edgewise._fit._solvers import choose
 from edgewise._layer import Lock
 
-SOLVERS = [ew.LevenbergMarquardt(), ew.LBFGS(steps=12), ew.Adam(epochs=30, batch=40)]
+SOLVERS = [
+    ew.LevenbergMarquardt(),
+    ew.GaussNewtonCG(),
+    ew.LBFGS(steps=12),
+    ew.Adam(epochs=30, batch=40),
+]
 SOLVER_NAMES = [solver.name for solver in SOLVERS]
 
 LOSSES = {"squared": ew.Squared(), "huber": ew.Huber(0.5), "cross-entropy": ew.CrossEntropy(0.1)}
@@ -76,11 +81,14 @@ def test_sums_equal_autograds(name: str, loss: str, outputs: int) -> None:
     model = NETWORKS[name](outputs)
     x, y = 1.2 * uniform(30, 2), torch.randn(30, outputs, dtype=torch.float64)
     check_sums(model, x, y, LOSSES[loss])
+    check_products(model, x, y, LOSSES[loss])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sums_of_cross_entropy_equal_autograds(name: str) -> None:
-    check_sums(NETWORKS[name](3), uniform(30, 2), torch.randint(3, (30,)), LOSSES["cross-entropy"])
+    model, x, y = NETWORKS[name](3), uniform(30, 2), torch.randint(3, (30,))
+    check_sums(model, x, y, LOSSES["cross-entropy"])
+    check_products(model, x, y, LOSSES["cross-entropy"])
 
 
 def check_sums(model: ew.KAN, x: Tensor, y: Tensor, loss: ew.Loss) -> None:
@@ -90,6 +98,29 @@ def check_sums(model: ew.KAN, x: Tensor, y: Tensor, loss: ew.Loss) -> None:
     scale = float(H.abs().max())
     torch.testing.assert_close(equations.g, g, rtol=1e-11, atol=1e-13 * scale)
     torch.testing.assert_close(equations.H, H, rtol=1e-11, atol=1e-13 * scale)
+
+
+def check_products(model: ew.KAN, x: Tensor, y: Tensor, loss: ew.Loss) -> None:
+    """Products, gradient and blocks are those of the matrix, also after the model has changed."""
+    value, g, H = by_autograd(model, x, y, loss)
+    curvature = Curvature(model, Data(x, y, x, y), loss)
+    vector = ParameterVector(model)
+    before = vector.read()
+    vector.write(before + 1)
+    scale = float(H.abs().max())
+    assert curvature.value == pytest.approx(value, rel=1e-13)
+    torch.testing.assert_close(curvature.g, g, rtol=1e-11, atol=1e-13 * scale)
+    direction = torch.randn_like(before)
+    product = H @ direction
+    largest = float(product.abs().max())
+    torch.testing.assert_close(curvature @ direction, product, rtol=1e-10, atol=1e-12 * largest)
+    start = 0
+    for block in curvature.blocks:
+        part = slice(start, start + len(block))
+        torch.testing.assert_close(block, H[part, part], rtol=1e-11, atol=1e-13 * scale)
+        start += len(block)
+    assert start == len(g)
+    vector.write(before)
 
 
 def by_autograd(model: ew.KAN, x: Tensor, y: Tensor, loss: ew.Loss) -> tuple[float, Tensor, Tensor]:
@@ -423,7 +454,9 @@ def test_auto_takes_the_most_exact_solver_that_is_affordable() -> None:
     x = uniform(100, 2)
     assert quick(ew.KAN([2, 1]), x, law(x), solver="auto").solver == "Levenberg-Marquardt"
     assert choose(2_000, 1_000) == ew.LevenbergMarquardt()
-    assert choose(20_000, 1_000) == ew.LBFGS()
+    assert choose(2_001, 20_000) == choose(5_000, 1_000) == ew.GaussNewtonCG()
+    assert choose(5_001, 20_000) == choose(20_000, 1_000) == ew.LBFGS()
+    assert choose(2_001, 20_001) == ew.Adam()
     assert choose(20_000, 1_000_000) == ew.Adam()
 
 
@@ -786,7 +819,7 @@ MESSAGES: dict[str, tuple[type[Exception], dict[str, Any], str]] = {
         ew.ConfigError,
         {"solver": "bfgs"},
         "There is no solver 'bfgs'. "
-        "Known are 'levenberg-marquardt', 'lbfgs', 'adam', or an object.",
+        "Known are 'levenberg-marquardt', 'gauss-newton-cg', 'lbfgs', 'adam', or an object.",
     ),
     "the solver's class": (
         ew.ConfigError,

@@ -24,6 +24,7 @@ from edgewise._fit import LBFGS as LBFGS
 from edgewise._fit import Adam as Adam
 from edgewise._fit import CrossEntropy as CrossEntropy
 from edgewise._fit import FitResult as FitResult
+from edgewise._fit import GaussNewtonCG as GaussNewtonCG
 from edgewise._fit import Huber as Huber
 from edgewise._fit import LevenbergMarquardt as LevenbergMarquardt
 from edgewise._fit import Loss as Loss

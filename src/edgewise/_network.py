@@ -52,6 +52,16 @@ class Nodes(nn.Module):
         first, second = s[:, self.sums :: 2], s[:, self.sums + 1 :: 2]
         return torch.cat([s[:, : self.sums], first * second], -1)
 
+    def push(
+        self, t: Float[Tensor, "batch sums"], s: Float[Tensor, "batch sums"]
+    ) -> Float[Tensor, "batch nodes"]:
+        """Carry a change t in the sums s forward to the change in the nodes."""
+        if not self.products:
+            return t
+        first, second = slice(self.sums, None, 2), slice(self.sums + 1, None, 2)
+        products = t[:, first] * s[:, second] + s[:, first] * t[:, second]
+        return torch.cat([t[:, : self.sums], products], -1)
+
     def backward(
         self, d: Float[Tensor, "batch rows nodes"], s: Float[Tensor, "batch sums"]
     ) -> Float[Tensor, "batch rows sums"]:

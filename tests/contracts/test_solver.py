@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ ROWS, HELD = 160, 40
 
 SOLVERS: dict[str, ew.Solver] = {
     "levenberg-marquardt": ew.LevenbergMarquardt(steps=20),
+    "gauss-newton-cg": ew.GaussNewtonCG(steps=20),
     "lbfgs": ew.LBFGS(steps=8),
     "adam": ew.Adam(epochs=40, batch=24, learning_rate=0.05),
 }
@@ -311,6 +313,7 @@ def test_settings_are_positive(solver: str) -> None:
     kind = type(SOLVERS[solver])
     settings = {
         "levenberg-marquardt": ("steps", "damping", "tolerance", "patience"),
+        "gauss-newton-cg": ("steps", "damping", "tolerance", "patience", "iterations"),
         "lbfgs": ("steps", "history", "tolerance"),
         "adam": ("epochs", "batch", "learning_rate"),
     }[solver]
@@ -323,10 +326,11 @@ def test_settings_are_positive(solver: str) -> None:
 
 
 @pytest.mark.parametrize("weight", ["smoothness", "shrinkage"])
-def test_a_penalty_is_not_negative(weight: str) -> None:
+@pytest.mark.parametrize("kind", [ew.LevenbergMarquardt, ew.GaussNewtonCG])
+def test_a_penalty_is_not_negative(weight: str, kind: Any) -> None:
     with pytest.raises(ew.ConfigError, match=r"cannot be negative.*got.*-1"):
-        ew.LevenbergMarquardt(**{weight: -1.0})
-    ew.LevenbergMarquardt(**{weight: 0.0})
+        kind(**{weight: -1.0})
+    kind(**{weight: 0.0})
 
 
 def test_a_solver_is_known_by_its_name(solver: str) -> None:

@@ -63,7 +63,7 @@ def test_a_dataloader_is_gone_through() -> None:
 ADAM = ew.Adam(epochs=150, batch=32)
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", ADAM], ids=repr)
+@pytest.mark.parametrize("solver", ["gauss-newton-cg", "lbfgs", ADAM], ids=repr)
 def test_other_solvers_take_chunks(solver: ew.Solver | str) -> None:
     x, y = rows(600)
     assert fit(cut(x, y, 100), solver=solver, refine=False).held_out < 0.5
@@ -171,7 +171,9 @@ def test_a_row_that_counts_twice_is_there_twice(loss: Loss) -> None:
         torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("solver", ["levenberg-marquardt", "lbfgs", ADAM], ids=repr)
+@pytest.mark.parametrize(
+    "solver", ["levenberg-marquardt", "gauss-newton-cg", "lbfgs", ADAM], ids=repr
+)
 def test_rows_that_do_not_count_are_not_seen(solver: ew.Solver | str) -> None:
     x, y = rows(300)
     wrong = torch.arange(300) % 3 == 0
@@ -205,7 +207,9 @@ torch.manual_seed(dist.get_rank())  # what a process draws by itself must not ma
 model = ew.KAN([2, 1, 1])
 model.reset_parameters(generator=torch.Generator().manual_seed(0))
 table = ew.Parquet(sys.argv[1], target="y", rows=200)
-result = ew.fit(model, table, seed=0, starts=2, refine=12, progress=False)
+result = ew.fit(
+    model, table, solver=sys.argv[3], seed=0, starts=2, refine=12, progress=False
+)
 with open(f"{sys.argv[2]}-{dist.get_rank()}", "w") as file:
     file.write(f"{result.held_out!r} {result.train!r}")
 if dist.get_rank() == 0:
@@ -214,11 +218,13 @@ dist.destroy_process_group()
 """
 
 
-def together(processes: int, table: Path, out: Path) -> tuple[list[str], ew.KAN]:
+def together(
+    processes: int, table: Path, out: Path, solver: str = "auto"
+) -> tuple[list[str], ew.KAN]:
     program = table.parent / "program.py"
     program.write_text(TOGETHER)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(processes), str(program), str(table), str(out)]
+    command += ["--nproc-per-node", str(processes), str(program), str(table), str(out), solver]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [Path(f"{out}-{rank}").read_text() for rank in range(processes)], ew.load(out)
@@ -234,6 +240,14 @@ def test_one_and_two_processes_give_the_same_fit(tmp_path: Path) -> None:
     assert both[0] == both[1]
     assert float(alone[0].split()[0]) < 1e-3
     torch.testing.assert_close(one(x), two(x), rtol=0, atol=1e-9)
+
+
+def test_two_processes_agree_on_conjugate_gradients(tmp_path: Path) -> None:
+    x, y = rows(1500)
+    table = write(tmp_path / "t.parquet", x, y, 200)
+    both, model = together(2, table, tmp_path / "two.safetensors", "gauss-newton-cg")
+    assert both[0] == both[1]
+    assert float((model(x) - y).square().mean().sqrt()) < 1e-2
 
 
 # fits that are killed

@@ -1,10 +1,13 @@
 """Fit networks to data: losses, solvers, the search for the right size and grid."""
 
+from edgewise._fit._conjugate_gradients import GaussNewtonCG as GaussNewtonCG
+from edgewise._fit._curvature import Curvature as Curvature
 from edgewise._fit._data import Data as Data
 from edgewise._fit._data import check as check
 from edgewise._fit._data import split as split
 from edgewise._fit._fit import fit as fit
 from edgewise._fit._gauss_newton import normal_equations as normal_equations
+from edgewise._fit._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from edgewise._fit._losses import CrossEntropy as CrossEntropy
 from edgewise._fit._losses import Huber as Huber
 from edgewise._fit._losses import Loss as Loss
@@ -21,7 +24,6 @@ from edgewise._fit._result import Outcome as Outcome
 from edgewise._fit._result import Status as Status
 from edgewise._fit._result import Step as Step
 from edgewise._fit._result import Trial as Trial
+from edgewise._fit._solver import Solver as Solver
 from edgewise._fit._solvers import LBFGS as LBFGS
 from edgewise._fit._solvers import Adam as Adam
-from edgewise._fit._solvers import LevenbergMarquardt as LevenbergMarquardt
-from edgewise._fit._solvers import Solver as Solver

@@ -19,7 +19,8 @@ from edgewise._fit._monitor import Monitor, OutOfTime
 from edgewise._fit._problem import Problem
 from edgewise._fit._result import FitResult, Outcome, Status, Trial
 from edgewise._fit._search import Search, active_nodes
-from edgewise._fit._solvers import SOLVERS, Solver, choose
+from edgewise._fit._solver import Solver
+from edgewise._fit._solvers import SOLVERS, choose
 from edgewise._fit._stream import Stream
 from edgewise._fit._team import Team
 from edgewise._network import KAN
@@ -34,7 +35,8 @@ def fit(
     y: Any = None,
     *,
     weights: Any = None,
-    solver: Solver | Literal["auto", "levenberg-marquardt", "lbfgs", "adam"] = "auto",
+    solver: Solver
+    | Literal["auto", "levenberg-marquardt", "gauss-newton-cg", "lbfgs", "adam"] = "auto",
     loss: Loss | Literal["squared", "huber", "cross-entropy"] = "squared",
     held_out: float | tuple[Any, ...] = 0.2,
     refine: bool | int = True,
@@ -67,7 +69,8 @@ def fit(
             (batch,).
         weights: How much each row counts, (batch,), 0 or more; all the same by default.
         solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters,
-            beyond that L-BFGS, and Adam when there are many rows.
+            conjugate gradients up to some 5,000, beyond that L-BFGS, and Adam when there are many
+            rows.
         loss: What is made small.
         held_out: The share of the rows that is held out, or a pair (x, y) or triple (x, y,
             weights) of such rows. Of chunks at most 100,000 rows are held out.

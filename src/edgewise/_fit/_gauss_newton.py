@@ -7,7 +7,7 @@ the Jacobian is :math:`\partial f / \partial c_{oib} = d_o B_b(x_i)`: an outer p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,24 +38,39 @@ class ParameterVector:
 
     def read(self) -> Float[Tensor, " parameters"]:
         """Copy the parameters out of the model."""
-        pieces = []
-        for layer, _ in self.model.parts():
-            pieces.append(layer.coef.detach()[layer.mask].flatten())
-            pieces += [lock.constants.detach()[lock.free] for _, lock in layer.locked()]
-        return torch.cat(pieces)
+        return self.gather([tensor.detach() for tensor, _ in self.places()])
 
     @torch.no_grad()
     def write(self, vector: Float[Tensor, " parameters"]) -> None:
         """Set the model's parameters."""
         start = 0
-        for layer, _ in self.model.parts():
-            count = int(layer.mask.sum()) * layer.basis.size
-            layer.coef[layer.mask] = vector[start : start + count].reshape(-1, layer.basis.size)
+        for tensor, trained in self.places():
+            count = tensor[trained].numel()
+            tensor[trained] = vector[start : start + count].view_as(tensor[trained])
             start += count
-            for _, lock in layer.locked():
-                count = int(lock.free.sum())
-                lock.constants[lock.free] = vector[start : start + count]
-                start += count
+
+    def places(self) -> list[tuple[Tensor, Tensor]]:
+        """List the model's tensors that hold parameters, each with what of it is trained."""
+        places = []
+        for layer, _ in self.model.parts():
+            places.append((layer.coef, layer.mask))
+            places += [(lock.constants, lock.free) for _, lock in layer.locked()]
+        return places
+
+    def gather(self, tensors: Sequence[Tensor]) -> Float[Tensor, " parameters"]:
+        """Make one vector of tensors like the model's, their derivatives for instance."""
+        pairs = zip(tensors, self.places(), strict=True)
+        return torch.cat([tensor[trained].flatten() for tensor, (_, trained) in pairs])
+
+    def split(self, vector: Float[Tensor, " parameters"]) -> Iterator[Tensor]:
+        """Make tensors like the model's of one vector; what is not trained is zero."""
+        start = 0
+        for tensor, trained in self.places():
+            piece = torch.zeros_like(tensor)
+            count = tensor[trained].numel()
+            piece[trained] = vector[start : start + count].view_as(tensor[trained])
+            start += count
+            yield piece
 
     def penalty(
         self, weights: Float[Tensor, " parameters"], smoothness: float, shrinkage: float
@@ -134,13 +149,18 @@ class Penalty:
             gradient[block.at] += (block.weights.unsqueeze(-1) * rows) @ block.combinations
         return gradient
 
+    def forms(self) -> Iterator[tuple[int, Tensor]]:
+        """Go through the edges: where each begins, and its matrix of second derivatives."""
+        for at, weights, combinations in self.blocks:
+            form = combinations.T @ combinations
+            for start, weight in zip(at[:, 0].tolist(), weights.square().tolist(), strict=True):
+                yield start, weight * form
+
     def add_to(self, H: Float[Tensor, "parameters parameters"]) -> None:
         """Add the matrix of second derivatives to H, in place."""
-        for at, weights, combinations in self.blocks:
-            form, size = combinations.T @ combinations, combinations.shape[1]
-            for start, weight in zip(at[:, 0].tolist(), weights.square().tolist(), strict=True):
-                part = slice(start, start + size)
-                H[part, part] += weight * form
+        for start, form in self.forms():
+            part = slice(start, start + len(form))
+            H[part, part] += form
 
     def _rows(self, vector: Tensor, block: Block) -> Tensor:
         return block.weights.unsqueeze(-1) * (vector[block.at] @ block.combinations.T)
@@ -178,7 +198,7 @@ def mean_equations(
     H = torch.zeros(size, size, dtype=torch.float64, device=device)
     g = torch.zeros(size, dtype=torch.float64, device=device)
     value, total = 0.0, 0.0
-    rows = max(1, _CHUNK_ENTRIES // _entries(model))
+    rows = chunk_rows(model)
     for whole in chunks:
         for chunk in whole.split(rows):
             columns, pulls, prediction = linearize(model, chunk, loss)
@@ -246,6 +266,11 @@ def _columns(layer: KANLayer, step: _Step, d: Tensor) -> list[Columns]:
             Columns(start, columns.unsqueeze(1), d[:, :, o : o + 1], edge, columns.shape[-1])
         )
     return pieces
+
+
+def chunk_rows(model: KAN) -> int:
+    """Give the number of rows that are worked on at a time."""
+    return max(1, _CHUNK_ENTRIES // _entries(model))
 
 
 def _entries(model: KAN) -> int:

@@ -13,8 +13,8 @@ from edgewise._errors import ConfigError, DataError
 from edgewise._fit._chunk import Chunk
 from edgewise._fit._data import check, check_weights
 from edgewise._fit._gauss_newton import ParameterVector, linearize, normal_equations
+from edgewise._fit._levenberg_marquardt import LevenbergMarquardt
 from edgewise._fit._losses import Squared
-from edgewise._fit._solvers import LevenbergMarquardt
 from edgewise._network import KAN, check_sample
 
 _ENTRIES = 8_000_000

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from edgewise._fit._curvature import Curvature
 from edgewise._fit._data import Data
 from edgewise._fit._gauss_newton import (
     NormalEquations,
@@ -76,6 +77,10 @@ class Problem:
     def normal_equations(self) -> NormalEquations:
         """Sum loss, gradient and Gauss–Newton matrix over the rows to fit."""
         return mean_equations(self.model, self.data.chunks(), self.loss, self.data.team)
+
+    def curvature(self) -> Curvature:
+        """Sum loss and gradient over the rows to fit, with products for the Gauss–Newton matrix."""
+        return Curvature(self.model, self.data, self.loss)
 
     def backward(self) -> float:
         """Give the mean over the rows to fit, and leave its gradient in the model's parameters."""

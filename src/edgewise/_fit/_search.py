@@ -21,7 +21,7 @@ from edgewise._fit._journal import Journal
 from edgewise._fit._losses import CrossEntropy, Loss
 from edgewise._fit._monitor import Monitor
 from edgewise._fit._problem import Problem
-from edgewise._fit._solvers import Solver
+from edgewise._fit._solver import Solver
 from edgewise._grid import adapt
 from edgewise._network import KAN
 

@@ -1,135 +1,18 @@
-"""The solvers: each makes a problem's loss smaller from where its model stands."""
+"""The solvers by their names, which of them to take, and those that torch brings."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
 from edgewise._errors import ConfigError
+from edgewise._fit._conjugate_gradients import GaussNewtonCG
 from edgewise._fit._gauss_newton import ParameterVector
+from edgewise._fit._levenberg_marquardt import LevenbergMarquardt
 from edgewise._fit._problem import Problem
-
-
-class Solver(ABC):
-    """A way to make a loss smaller."""
-
-    name: ClassVar[str]
-    cheap_starts: ClassVar[bool]
-    """Whether several starts on a coarse grid cost little beside the fit itself."""
-
-    @abstractmethod
-    def solve(self, problem: Problem, *, fresh: bool) -> None:
-        """Improve `problem.model` in place until it gets no better.
-
-        Every accepted step is told to `problem.accept`, which keeps the best on held-out rows.
-
-        Args:
-            problem: The network, its data and its loss.
-            fresh: Whether the network is a random start, far from any solution.
-        """
-
-
-def _check_positive(settings: object, *names: str) -> None:
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise ConfigError(
-                f"{type(settings).__name__}'s {name} must be positive, "
-                f"got {getattr(settings, name)}."
-            )
-
-
-@dataclass(frozen=True)
-class LevenbergMarquardt(Solver):
-    """Damped Gauss–Newton steps on the whole data (Levenberg 1944, Marquardt 1963).
-
-    The damping scales with the diagonal of the normal equations and follows the gain ratio (Nielsen
-    1999). A step is taken only if it lowers the loss.
-
-    Args:
-        steps: The largest number of steps on one grid.
-        damping: The first damping of a fresh network.
-        tolerance: The solver stops when five steps lower the loss by less than this share of it.
-        patience: It stops as well when the held-out loss has not fallen for so many steps.
-        smoothness: The weight of the splines' roughness, as a share of each edge's weight in the
-            data: just enough to carry splines smoothly over cells that hold no data.
-        shrinkage: The weight of the splines' variation, as a share of each edge's weight in the
-            data and of what the network does not explain: it holds back noise, and vanishes where
-            there is none.
-    """
-
-    steps: int = 50
-    damping: float = 1e-2
-    tolerance: float = 1e-2
-    patience: int = 12
-    smoothness: float = 1e-6
-    shrinkage: float = 1e-2
-    name: ClassVar[str] = "Levenberg-Marquardt"
-    cheap_starts: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "steps", "damping", "tolerance", "patience")
-        if self.smoothness < 0 or self.shrinkage < 0:
-            raise ConfigError(
-                "smoothness and shrinkage cannot be negative, "
-                f"got {self.smoothness} and {self.shrinkage}."
-            )
-
-    def solve(self, problem: Problem, *, fresh: bool) -> None:
-        """Take steps until five of them bring nothing more."""
-        rounds = min(4, self.steps) if fresh else 1
-        damping = self.damping if fresh else 1e-3 * self.damping
-        for _ in range(rounds):
-            problem.adapt()
-            damping = self.descend(problem, self.steps // rounds, damping)
-
-    def descend(self, problem: Problem, steps: int, damping: float) -> float:
-        """Take up to `steps` steps on the grids as they are; give the damping to go on with."""
-        vector = ParameterVector(problem.model)
-        start = vector.read()
-        if vector.size == 0:
-            return damping
-        equations = problem.normal_equations()
-        shrinkage = self.shrinkage * min(1.0, problem.unexplained())
-        penalty = vector.penalty(equations.H.diagonal(), self.smoothness, shrinkage)
-        penalty.add_to(equations.H)
-        value = equations.value + penalty.value(start)
-        values, growth, best, waited = [value], 2.0, problem.best_value, 0
-        while len(values) <= steps and value > 0 and damping < 1e12:
-            problem.monitor.check_time()
-            g, H = equations.g + penalty.gradient(start), equations.H
-            scale = vector.lift(H.diagonal())
-            L, failed = torch.linalg.cholesky_ex(H + torch.diag(damping * scale))
-            if int(failed):
-                damping *= 10
-                continue
-            step = torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)
-            there = start + step
-            vector.write(there)
-            loss = problem.value()
-            new = loss + penalty.value(there)
-            if not new < value:
-                damping, growth = damping * growth, 2 * growth
-                continue
-            foreseen = -float(g @ step + 0.5 * step @ (H @ step))
-            gain = (value - new) / max(foreseen, 1e-300)
-            damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-15)
-            start, value, growth = there, new, 2.0
-            equations = problem.normal_equations()
-            penalty.add_to(equations.H)
-            values.append(value)
-            problem.accept(loss)
-            if problem.best_value < best:
-                best, waited = problem.best_value, 0
-            else:
-                waited += 1
-            slow = len(values) > 5 and values[-6] - value < self.tolerance * value
-            if slow or waited >= self.patience:
-                break
-        vector.write(start)
-        return min(damping, self.damping)
+from edgewise._fit._solver import Solver, check_positive
 
 
 @dataclass(frozen=True)
@@ -149,7 +32,7 @@ class LBFGS(Solver):
     cheap_starts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_positive(self, "steps", "history", "tolerance")
+        check_positive(self, "steps", "history", "tolerance")
 
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Take steps until five of them bring nothing more."""
@@ -201,7 +84,7 @@ class Adam(Solver):
     cheap_starts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_positive(self, "epochs", "batch", "learning_rate")
+        check_positive(self, "epochs", "batch", "learning_rate")
 
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Go through the data `epochs` times."""
@@ -209,7 +92,8 @@ class Adam(Solver):
         model = problem.model
         if problem.data.team.size > 1:
             raise ConfigError(
-                "Adam does not fit over several processes: take LevenbergMarquardt or LBFGS."
+                "Adam does not fit over several processes: take LevenbergMarquardt, GaussNewtonCG "
+                "or LBFGS."
             )
         rate = self.learning_rate if fresh else 0.3 * self.learning_rate
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
@@ -231,6 +115,7 @@ class Adam(Solver):
 
 SOLVERS: dict[str, Solver] = {
     "levenberg-marquardt": LevenbergMarquardt(),
+    "gauss-newton-cg": GaussNewtonCG(),
     "lbfgs": LBFGS(),
     "adam": Adam(),
 }
@@ -240,4 +125,6 @@ def choose(parameters: int, rows: int) -> Solver:
     """Take the most exact solver that the size of the problem allows."""
     if parameters <= 2_000 and rows * parameters**2 <= 1e12:
         return LevenbergMarquardt()
+    if parameters <= 5_000 and rows <= 20_000:
+        return GaussNewtonCG()
     return LBFGS() if rows <= 20_000 else Adam()
