@@ -453,11 +453,12 @@ def test_of_networks_that_explain_the_same_the_smallest_is_taken() -> None:
 def test_auto_takes_the_most_exact_solver_that_is_affordable() -> None:
     x = uniform(100, 2)
     assert quick(ew.KAN([2, 1]), x, law(x), solver="auto").solver == "Levenberg-Marquardt"
-    assert choose(2_000, 1_000) == ew.LevenbergMarquardt()
-    assert choose(2_001, 20_000) == choose(5_000, 1_000) == ew.GaussNewtonCG()
-    assert choose(5_001, 20_000) == choose(20_000, 1_000) == ew.LBFGS()
-    assert choose(2_001, 20_001) == ew.Adam()
-    assert choose(20_000, 1_000_000) == ew.Adam()
+    assert choose(2_000, 400, 1_000) == ew.LevenbergMarquardt()
+    assert choose(5_000, 100, 1_000) == ew.LevenbergMarquardt()
+    assert choose(2_001, 101, 20_000) == choose(5_000, 400, 1_000) == ew.GaussNewtonCG()
+    assert choose(5_001, 10, 20_000) == choose(20_000, 400, 1_000) == ew.LBFGS()
+    assert choose(2_001, 400, 20_001) == ew.Adam()
+    assert choose(20_000, 400, 1_000_000) == ew.Adam()
 
 
 # what data may look like

@@ -39,6 +39,12 @@ class GaussNewtonCG(DampedGaussNewton):
         smoothness: The weight of the splines' roughness, as in `LevenbergMarquardt`.
         shrinkage: The weight of the splines' variation, as in `LevenbergMarquardt`.
         iterations: The largest number of products for one step.
+
+    Example:
+        >>> y = torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2
+        >>> solver = ew.GaussNewtonCG(steps=20)
+        >>> ew.fit(ew.KAN([2, 1]), x, y, solver=solver, seed=0, progress=False).held_out < 1e-3
+        True
     """
 
     steps: int = 100

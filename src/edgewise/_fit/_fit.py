@@ -68,9 +68,9 @@ def fit(
         y: Targets, (batch, outputs) or, for one output, (batch,); for cross-entropy class numbers,
             (batch,).
         weights: How much each row counts, (batch,), 0 or more; all the same by default.
-        solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters,
-            conjugate gradients up to some 5,000, beyond that L-BFGS, and Adam when there are many
-            rows.
+        solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters
+            (5,000 on few edges), conjugate gradients up to some 5,000, beyond that L-BFGS, and Adam
+            when there are many rows.
         loss: What is made small.
         held_out: The share of the rows that is held out, or a pair (x, y) or triple (x, y,
             weights) of such rows. Of chunks at most 100,000 rows are held out.
@@ -117,7 +117,9 @@ def fit(
 
     parameters = sum(p.numel() for p in model.parameters())
     rows = data.equations // (1 if data.y.ndim == 1 else data.y.shape[1])
-    chosen = choose(parameters, rows) if solver == "auto" else _named(solver, SOLVERS, Solver)
+    edges = sum(int(layer.mask.sum()) for layer, _ in model.parts())
+    auto = solver == "auto"
+    chosen = choose(parameters, edges, rows) if auto else _named(solver, SOLVERS, Solver)
     locked = any(len(layer.locks) for layer, _ in model.parts())
     tried: list[Problem] = []
     with Monitor(time, progress and team.rank == 0, team=team) as monitor:
