@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from edgewise._errors import ConfigError
+from edgewise._fit._bounded import Bounds
 from edgewise._fit._gauss_newton import ParameterVector
 from edgewise._fit._problem import Problem
 
@@ -19,6 +21,8 @@ class Solver(ABC):
     name: ClassVar[str]
     cheap_starts: ClassVar[bool]
     """Whether several starts on a coarse grid cost little beside the fit itself."""
+    keeps_bounds: ClassVar[bool] = False
+    """Whether every step keeps the bounds of edges (see `bound`)."""
 
     @abstractmethod
     def solve(self, problem: Problem, *, fresh: bool) -> None:
@@ -46,7 +50,8 @@ class LevenbergMarquardt(Solver):
     """Damped Gauss–Newton steps on the whole data (Levenberg 1944, Marquardt 1963).
 
     The damping scales with the diagonal of the normal equations and follows the gain ratio (Nielsen
-    1999). A step is taken only if it lowers the loss.
+    1999). A step is taken only if it lowers the loss. Where edges have bounds, it minimizes the
+    damped quadratic model within them.
 
     Args:
         steps: The largest number of steps on one grid.
@@ -68,6 +73,7 @@ class LevenbergMarquardt(Solver):
     shrinkage: float = 1e-2
     name: ClassVar[str] = "Levenberg-Marquardt"
     cheap_starts: ClassVar[bool] = True
+    keeps_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_positive(self, "steps", "damping", "tolerance", "patience")
@@ -91,6 +97,7 @@ class LevenbergMarquardt(Solver):
         start = vector.read()
         if vector.size == 0:
             return damping
+        bounds = Bounds(problem.model)
         equations = problem.normal_equations()
         shrinkage = self.shrinkage * min(1.0, problem.unexplained())
         penalty = vector.penalty(equations.H.diagonal(), self.smoothness, shrinkage)
@@ -101,11 +108,10 @@ class LevenbergMarquardt(Solver):
             problem.monitor.check_time()
             g, H = equations.g + penalty.gradient(start), equations.H
             scale = vector.lift(H.diagonal())
-            L, failed = torch.linalg.cholesky_ex(H + torch.diag(damping * scale))
-            if int(failed):
+            step = _step(H + torch.diag(damping * scale), g, start, bounds)
+            if step is None:
                 damping *= 10
                 continue
-            step = torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)
             there = start + step
             vector.write(there)
             loss = problem.value()
@@ -114,7 +120,7 @@ class LevenbergMarquardt(Solver):
                 damping, growth = damping * growth, 2 * growth
                 continue
             foreseen = -float(g @ step + 0.5 * step @ (H @ step))
-            gain = (value - new) / max(foreseen, 1e-300)
+            gain = min((value - new) / max(foreseen, 1e-300), 1e3)  # rounding may foresee nothing
             damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-15)
             start, value, growth = there, new, 2.0
             equations = problem.normal_equations()
@@ -130,6 +136,14 @@ class LevenbergMarquardt(Solver):
                 break
         vector.write(start)
         return min(damping, self.damping)
+
+
+def _step(M: Tensor, g: Tensor, start: Tensor, bounds: Bounds) -> Tensor | None:
+    """The least g·s + s·M·s / 2 within bounds, or None where M is not positive definite."""
+    if len(bounds):
+        return bounds.step(M, g, start)
+    L, failed = torch.linalg.cholesky_ex(M)
+    return None if int(failed) else torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -236,8 +250,8 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def choose(parameters: int, rows: int) -> Solver:
-    """Take the most exact solver that the size of the problem allows."""
-    if parameters <= 2_000 and rows * parameters**2 <= 1e12:
+def choose(parameters: int, rows: int, *, bounded: bool = False) -> Solver:
+    """Take the most exact solver that the size of the problem allows, and that keeps bounds."""
+    if bounded or (parameters <= 2_000 and rows * parameters**2 <= 1e12):
         return LevenbergMarquardt()
     return LBFGS() if rows <= 20_000 else Adam()
