@@ -25,12 +25,13 @@ def bound(
 ) -> KAN:
     r"""Let edges be increasing, decreasing, convex, concave or periodic from now on.
 
-    The bounds hold at every step of `fit` and everywhere, outside the grid as well; grids, pruning,
-    random starts and files keep them. An edge that breaks them now becomes the nearest that does
-    not. They are conditions on the coefficients: no slope :math:`(c_j - c_{j-1})/(\xi_j -
-    \xi_{j-1})` between Greville points :math:`\xi` is negative for an increasing edge, none less
-    than the one before for a convex one. They suffice at any degree, and leave out few of the
-    functions that they describe, fewer the finer the grid is (de Boor 1978, ch. X and XI).
+    The bounds hold at every step of `fit` and everywhere, outside the grid as well, but for
+    rounding; grids, pruning, random starts and files keep them. An edge that breaks them now
+    becomes the nearest that does not. They are conditions on the coefficients that the edge has on
+    knots with clamped ends: no slope :math:`(c_j - c_{j-1})/(\xi_j - \xi_{j-1})` between Greville
+    points :math:`\xi` is negative for an increasing edge, none less than the one before for a
+    convex one. They suffice at any degree, and are necessary up to degree 2 for a slope and 3 for a
+    bend; beyond, the finer the grid, the fewer functions they leave out (de Boor 1978, ch. X, XI).
 
     A network is increasing in an input if the edges that leave it are, and all edges that follow on
     the way to the output.
@@ -56,7 +57,7 @@ def bound(
         >>> rising = ew.bound(model, (0, 0, 2), "increasing")
         >>> rising.layers[0].bounds
         {(2, 0): frozenset({'increasing'})}
-        >>> bool((rising.layers[0].derivatives(10 * x, 1)[1, :, 2, 0] >= 0).all())
+        >>> bool((rising.layers[0].derivatives(10 * x, 1)[1, :, 2, 0] >= -1e-12).all())
         True
         >>> angle = [edge for edge in model.edges() if edge.layer == 0 and edge.source == 1]
         >>> turning = ew.bound(model, angle, "periodic", period=(0, 360))
