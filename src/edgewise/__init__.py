@@ -19,6 +19,10 @@ from edgewise._grid import adapt as adapt
 from edgewise._grid import refine as refine
 from edgewise._grid import relocate as relocate
 
+# bounds
+from edgewise._bound import bound as bound
+from edgewise._bound import unbound as unbound
+
 # fitting
 from edgewise._fit import LBFGS as LBFGS
 from edgewise._fit import Adam as Adam

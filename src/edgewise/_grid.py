@@ -31,8 +31,9 @@ def adapt(
 
     A grid that already covers its range, and is not more than a third wider, stays where it is,
     unless its knots are to follow the data; one behind hidden nodes, whose values no one else
-    bounds, has to cover half of the default margin too. Where a grid moves, its cells keep their
-    share of it, and its edges are projected onto the new basis by least squares.
+    limits, has to cover half of the default margin too. Where a grid moves, its cells keep their
+    share of it, and its edges are projected onto the new basis by least squares, within their
+    bounds. The grid of a periodic input is its period and stays.
 
     Args:
         model: The network; it is not changed.
@@ -80,6 +81,7 @@ def adapt(
         # cells of a few units in the last place would let knots fall together
         ulp = torch.finfo(x.dtype).eps * torch.maximum(least.abs(), most.abs())
         moves = (outside | slack | (quantile > 0)) & (span > 16 * _cells(layer, quantile) * ulp)
+        moves[list(layer.basis.periodic)] = False  # their grid is the period
         if bool(moves.any()):
             new_low = torch.where(moves, least - below, low)
             new_high = torch.where(moves, most + above, high)
@@ -309,9 +311,10 @@ def _equal_shares(old: Tensor, wanted: Tensor) -> Tensor:
 
 @torch.no_grad()
 def transfer(layer: KANLayer, basis: Basis) -> None:
-    """Carry the edges of a layer over to another basis, in place."""
+    """Carry the edges of a layer over to another basis, within their bounds, in place."""
     matrix = basis.transfer_from(layer.basis)  # (inputs, new, old)
     # contiguous: einsum permutes memory, and torch's L-BFGS takes views of gradients of that layout
     coef = torch.einsum("oik,ink->oin", layer.coef, matrix).contiguous()
     layer.coef = torch.nn.Parameter(coef, requires_grad=layer.coef.requires_grad)
     layer.basis = basis
+    layer.enforce()

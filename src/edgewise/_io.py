@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from edgewise._cones import check_kinds
 from edgewise._errors import ConfigError, FormatError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes
@@ -151,6 +152,11 @@ def _config(model: KAN, notes: Mapping[str, str] | None) -> dict[str, Any]:
             for depth, (layer, _) in enumerate(model.parts())
             for (o, i), lock in layer.locked()
         ],
+        "bounds": [
+            {"layer": depth, "output": o, "input": i, "kinds": sorted(kinds)}
+            for depth, (layer, _) in enumerate(model.parts())
+            for (o, i), kinds in sorted(layer.bounds.items())
+        ],
         "notes": notes,
     }
 
@@ -173,6 +179,9 @@ def _skeleton(config: dict[str, Any], library: Library) -> KAN:
             layers.append(KANLayer(basis, target.in_features))
         for lock in config["locks"]:
             _lock(layers, lock, library)
+        for bound in config.get("bounds", []):  # files from before there were any have none
+            depth, o, i = _place(layers, bound, "bounds")
+            layers[depth].bounds[o, i] = check_kinds(bound["kinds"])
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise _Unfit(f"its configuration makes no network ({error}).") from error
     return KAN.of(layers, nodes[1:])
@@ -189,10 +198,16 @@ def _nodes(width: Any) -> Nodes:
     return Nodes(_count(sums), _count(products))
 
 
-def _lock(layers: list[KANLayer], config: dict[str, Any], library: Library) -> None:
+def _place(layers: list[KANLayer], config: dict[str, Any], does: str) -> tuple[int, int, int]:
+    """Read where an edge is."""
     depth, o, i = (_count(config[key]) for key in ("layer", "output", "input"))
     if depth >= len(layers) or o >= layers[depth].out_features or i >= layers[depth].in_features:
-        raise _Unfit(f"it locks an edge that is not there: layer {depth}, input {i}, output {o}.")
+        raise _Unfit(f"it {does} an edge that is not there: layer {depth}, input {i}, output {o}.")
+    return depth, o, i
+
+
+def _lock(layers: list[KANLayer], config: dict[str, Any], library: Library) -> None:
+    depth, o, i = _place(layers, config, "locks")
     name = config["primitive"]
     if name not in library:
         raise _Unfit(
@@ -226,12 +241,16 @@ def _same(ours: list[float | None], theirs: Any) -> bool:
 
 
 def _bspline(config: dict[str, Any]) -> BSpline:
-    return BSpline(
+    basis = BSpline(
         _count(config["in_features"]),
         grid=_count(config["grid"]),
         degree=_count(config["degree"]),
         device="meta",
     )
+    basis.periodic = tuple(_count(i) for i in config.get("periodic", []))
+    if any(i >= basis.in_features for i in basis.periodic):
+        raise _Unfit(f"it has periodic inputs {basis.periodic} among {basis.in_features}.")
+    return basis
 
 
 _FAMILIES: dict[str, tuple[type[Basis], Callable[[dict[str, Any]], Basis]]] = {

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from edgewise._cones import Cone, Kind, cone
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._primitives import Primitive
-from edgewise.bases import Basis
+from edgewise.bases import Basis, BSpline
 
 
 class Lock(nn.Module):
@@ -81,7 +82,8 @@ class KANLayer(nn.Module):
     r"""A Kolmogorov–Arnold layer: :math:`y_o = \sum_i \phi_{oi}(x_i)` (arXiv 2404.19756, eq. 2.5).
 
     Each edge is in one of three states: numeric (`mask` is true: coefficients times basis), locked
-    to a primitive, or off.
+    to a primitive, or off. A numeric edge may have bounds, see `bound`: `bounds` holds their kinds
+    by (output, input).
 
     Args:
         basis: The functions that the edges are made of; it tells the number of inputs.
@@ -99,6 +101,7 @@ class KANLayer(nn.Module):
     """
 
     mask: Tensor
+    bounds: dict[tuple[int, int], frozenset[Kind]]
 
     def __init__(self, basis: Basis, out_features: int, *, curvature: float = 0.1) -> None:
         super().__init__()
@@ -110,6 +113,7 @@ class KANLayer(nn.Module):
         self.coef = nn.Parameter(like.new_empty((*shape, basis.size)))
         self.register_buffer("mask", torch.ones(shape, dtype=torch.bool, device=like.device))
         self.locks = nn.ModuleDict()
+        self.bounds = {}
         self.reset_parameters(curvature)
 
     @classmethod
@@ -126,6 +130,7 @@ class KANLayer(nn.Module):
         layer.coef = nn.Parameter(coef.detach().clone())
         layer.register_buffer("mask", mask.clone())
         layer.locks = nn.ModuleDict()
+        layer.bounds = {}
         return layer
 
     @property
@@ -156,21 +161,42 @@ class KANLayer(nn.Module):
         return pairs
 
     def lock(self, o: int, i: int, lock: Lock) -> None:
-        """Let the edge from input i to output o be this lock from now on."""
+        """Let the edge from input i to output o be this lock from now on; it loses its bounds."""
         self.mask[o, i] = False
+        self.bounds.pop((o, i), None)
         self.locks[f"{o}_{i}"] = lock
 
     def remove(self, o: int, i: int) -> None:
         """Switch the edge from input i to output o off."""
         self.mask[o, i] = False
+        self.bounds.pop((o, i), None)
         if f"{o}_{i}" in self.locks:
             del self.locks[f"{o}_{i}"]
+
+    @torch.no_grad()
+    def enforce(self) -> None:
+        """Bring each numeric edge that has bounds to the nearest that keeps them, in place.
+
+        Nearest in the mean square over the grid. Edges that keep their bounds stay as they are.
+        """
+        if not self.bounds or self.coef.is_meta or not isinstance(self.basis, BSpline):
+            return
+        at = self.basis._points()
+        values = self.basis.values(at)[0].to(torch.float64)  # (points, inputs, basis)
+        cones: dict[tuple[int, frozenset[Kind]], Cone] = {}
+        for (o, i), kinds in self.bounds.items():
+            if self.mask[o, i]:
+                if (i, kinds) not in cones:
+                    cones[i, kinds] = cone(self.basis, i, kinds)
+                form = values[:, i].T @ values[:, i] / len(values)
+                old = self.coef[o, i].to(torch.float64)
+                self.coef[o, i] = cones[i, kinds].nearest(old, form)
 
     @torch.no_grad()
     def reset_parameters(
         self, curvature: float = 0.1, *, generator: torch.Generator | None = None
     ) -> None:
-        r"""Draw new edges that keep the variance of what passes through.
+        r"""Draw new edges that keep the variance of what passes through, and their bounds.
 
         With u the input on a scale where its grid is [-1, 1] and :math:`\mathrm{Var}\,u = 1/3`,
         each output has :math:`\mathrm{Var}\,y = 1/3`: an edge is a random line in u plus random
@@ -206,7 +232,12 @@ class KANLayer(nn.Module):
             coef = scale * noise + (1 - curvature) ** 0.5 * slopes.unsqueeze(-1) * u
         if coarse is not self.basis:
             coef = torch.einsum("oik,ink->oin", coef, self.basis.transfer_from(coarse))
+        for (o, i), kinds in self.bounds.items():  # the nearest to a wrong trend is a constant
+            trend = ("increasing" in kinds) - ("decreasing" in kinds)
+            if trend * (coef[o, i, -1] - coef[o, i, 0]) < 0:
+                coef[o, i] *= -1
         self.coef.copy_(coef)
+        self.enforce()
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         """Sum the edges that enter each output.

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from edgewise._cones import mirrored
 from edgewise._errors import ConfigError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes, Trace, check_sample, trace
@@ -248,6 +249,10 @@ def _cut(
     mask = (layer.mask & keep)[rows][:, inputs]
     small = KANLayer.of(layer.basis.select(inputs), coef, mask)
     position = {int(i): n for n, i in enumerate(inputs)}
+    for (o, i), kinds in layer.bounds.items():
+        if o in rows and i in position and bool(keep[o, i]):
+            place = rows.index(o)
+            small.bounds[place, position[i]] = kinds if factors[place] >= 0 else mirrored(kinds)
     for (o, i), lock in layer.locked():
         if o in rows and i in position and bool(keep[o, i]):
             a, b, c, d = lock.constants.unbind()

@@ -103,7 +103,7 @@ class DampedGaussNewton(Solver):
                 damping, growth = damping * growth, 2 * growth
                 continue
             foreseen = -float(g @ step + 0.5 * step @ bent)
-            gain = (value - new) / max(foreseen, 1e-300)
+            gain = min((value - new) / max(foreseen, 1e-300), 1e3)  # rounding may foresee nothing
             damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), self.least_damping)
             start, value, growth = there, new, 2.0
             del near  # it may hold much memory

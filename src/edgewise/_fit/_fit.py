@@ -62,6 +62,7 @@ def fit(
 
     Args:
         model: The network; it is not changed. Locked edges stay locked, their constants are fitted.
+            Edges with bounds (see `bound`) keep them.
         x: Inputs, (batch, inputs): a tensor or a NumPy array. Or, without y, rows in chunks: a
             `Parquet`, or what gives pairs (x, y) or triples (x, y, weights) each time it is gone
             through, such as a list or a DataLoader.
@@ -69,8 +70,9 @@ def fit(
             (batch,).
         weights: How much each row counts, (batch,), 0 or more; all the same by default.
         solver: How steps are made. "auto" takes Levenberg–Marquardt up to some 2,000 parameters
-            (5,000 on few edges), conjugate gradients up to some 5,000, beyond that L-BFGS, and Adam
-            when there are many rows.
+            (5,000 on few edges) and for a network with bounds, which the others do not keep;
+            conjugate gradients up to some 5,000, beyond that L-BFGS, and Adam when there are many
+            rows.
         loss: What is made small.
         held_out: The share of the rows that is held out, or a pair (x, y) or triple (x, y,
             weights) of such rows. Of chunks at most 100,000 rows are held out.
@@ -118,12 +120,21 @@ def fit(
     parameters = sum(p.numel() for p in model.parameters())
     rows = data.equations // (1 if data.y.ndim == 1 else data.y.shape[1])
     edges = sum(int(layer.mask.sum()) for layer, _ in model.parts())
-    auto = solver == "auto"
-    chosen = choose(parameters, edges, rows) if auto else _named(solver, SOLVERS, Solver)
+    bounded = any(layer.bounds for layer, _ in model.parts())
+    if solver == "auto":
+        chosen = choose(parameters, edges, rows, bounded=bounded)
+    else:
+        chosen = _named(solver, SOLVERS, Solver)
+    if bounded and not chosen.keeps_bounds:
+        raise ConfigError(
+            f"{chosen.name} does not keep the bounds of edges, and this network has some: fit it "
+            'with solver="levenberg-marquardt", or take them off with unbound.'
+        )
     locked = any(len(layer.locks) for layer, _ in model.parts())
     tried: list[Problem] = []
     with Monitor(time, progress and team.rank == 0, team=team) as monitor:
         settings = (starts, sparse, seed, refine, elevate, chosen, chosen_loss)
+        settings += tuple(sorted((e, sorted(k)) for e, k in held.items()) for held in bounds)
         search = Search(
             solver=chosen,
             data=data,

@@ -8,9 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from edgewise._fit._bounded import Bounds
 from edgewise._fit._damped import DampedGaussNewton, Quadratic
-from edgewise._fit._gauss_newton import NormalEquations, Penalty
+from edgewise._fit._gauss_newton import NormalEquations, ParameterVector, Penalty
 from edgewise._fit._problem import Problem
+from edgewise._network import KAN
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class LevenbergMarquardt(DampedGaussNewton):
     """Damped Gauss–Newton steps on the whole data (Levenberg 1944, Marquardt 1963).
 
     The damping scales with the diagonal of the normal equations and follows the gain ratio (Nielsen
-    1999). A step is taken only if it lowers the loss.
+    1999). A step is taken only if it lowers the loss. Where edges have bounds, it minimizes the
+    damped quadratic model within them.
 
     Args:
         steps: The largest number of steps on one grid.
@@ -34,17 +37,21 @@ class LevenbergMarquardt(DampedGaussNewton):
 
     name: ClassVar[str] = "Levenberg-Marquardt"
     cheap_starts: ClassVar[bool] = True
+    keeps_bounds: ClassVar[bool] = True
 
     def look(self, problem: Problem) -> Quadratic:
         """Sum the normal equations."""
-        return _Factored(problem.normal_equations())
+        return _Factored(problem.normal_equations(), problem.model)
 
 
 class _Factored(Quadratic):
     """A loss near the present parameters, with its matrix."""
 
-    def __init__(self, equations: NormalEquations) -> None:
+    def __init__(self, equations: NormalEquations, model: KAN) -> None:
         self.value, self.g, self._H = equations
+        bounded = any(layer.bounds for layer, _ in model.parts())
+        self._bounds = Bounds(model) if bounded else None
+        self._start = ParameterVector(model).read()
 
     @property
     def diagonal(self) -> Tensor:
@@ -54,8 +61,12 @@ class _Factored(Quadratic):
         penalty.add_to(self._H)
 
     def step(self, g: Tensor, damping: Tensor) -> tuple[Tensor, Tensor] | None:
-        L, failed = torch.linalg.cholesky_ex(self._H + torch.diag(damping))
-        if int(failed):
-            return None
-        step = torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)
-        return step, self._H @ step
+        step = self._solve(self._H + torch.diag(damping), g)
+        return None if step is None else (step, self._H @ step)
+
+    def _solve(self, M: Tensor, g: Tensor) -> Tensor | None:
+        """The least g·s + s·M·s / 2 within bounds, or None where M is not positive definite."""
+        if self._bounds is not None:
+            return self._bounds.step(M, g, self._start)
+        L, failed = torch.linalg.cholesky_ex(M)
+        return None if int(failed) else torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError
+from edgewise._fit._bounded import Bounds
 from edgewise._fit._chunk import Chunk
 from edgewise._fit._data import check, check_weights
 from edgewise._fit._gauss_newton import ParameterVector, linearize, normal_equations
@@ -42,7 +43,8 @@ class Posterior:
     The parameters are normal around the fitted ones, with the covariance
     :math:`\sigma^2 (J^T J + P)^{-1}`: J is the Jacobian, P the penalty of the fit, and the variance
     of the noise is the sum of squared residuals over the degrees of freedom that they have left
-    (MacKay 1992; for networks, Daxberger et al. 2021, arXiv 2106.14806).
+    (MacKay 1992; for networks, Daxberger et al. 2021, arXiv 2106.14806). Coefficients that stand at
+    a bound are taken for known.
 
     Attributes:
         noise: The standard deviation of the noise in each output, in units of y.
@@ -50,9 +52,15 @@ class Posterior:
     """
 
     def __init__(
-        self, model: KAN, factor: Tensor, noise: Tensor, freedom: float, rows: float
+        self,
+        model: KAN,
+        factor: Tensor,
+        noise: Tensor,
+        freedom: float,
+        rows: float,
+        free: Tensor | None = None,
     ) -> None:
-        self._model, self._factor, self._rows = model, factor, rows
+        self._model, self._factor, self._rows, self._free = model, factor, rows, free
         self.noise, self.freedom = noise, freedom
 
     @torch.no_grad()
@@ -92,6 +100,7 @@ class Posterior:
             chunk = Chunk(part, part.new_zeros(len(part), outputs))
             columns, _, _ = linearize(self._model, chunk, Squared())
             J = torch.cat([piece.dense() for piece in columns], -1)  # (batch, outputs, parameters)
+            J = J if self._free is None else J @ self._free
             solved = torch.linalg.solve_triangular(self._factor, J.flatten(0, 1).T, upper=False)
             pieces.append(solved.square().sum(0).sqrt().reshape(-1, outputs))
         return torch.cat(pieces)
@@ -135,10 +144,15 @@ def posterior(model: KAN, x: Any, y: Any, *, weights: Any = None) -> Posterior:
     penalty.add_to(precision)
     # directions that neither data nor penalty determine do not reach the outputs
     precision += torch.diag(1e-12 * vector.lift(precision.diagonal()))
+    free, H = None, equations.H
+    bounds = Bounds(model)
+    if len(bounds):
+        free = bounds.directions(vector.read())
+        precision, H = free.T @ precision @ free, free.T @ H @ free
     factor, failed = torch.linalg.cholesky_ex(rows * precision)
     if int(failed):
         raise DataError("The normal equations of this network are singular: fit it first.")
-    freedom = float(torch.cholesky_solve(rows * equations.H, factor).diagonal().sum())
+    freedom = float(torch.cholesky_solve(rows * H, factor).diagonal().sum())
     outputs = model.out_features
     if rows * outputs <= freedom + 1:
         raise DataError(
@@ -149,7 +163,7 @@ def posterior(model: KAN, x: Any, y: Any, *, weights: Any = None) -> Posterior:
         squares = (model(x) - y).square()
     squares = squares.sum(0) if weights is None else weights @ squares
     noise = (squares / (rows - freedom / outputs)).sqrt()
-    return Posterior(model, factor, noise, freedom / outputs, rows)
+    return Posterior(model, factor, noise, freedom / outputs, rows, free)
 
 
 def _quantile(interval: float, freedom: float) -> float:

@@ -15,6 +15,8 @@ class Solver(ABC):
     name: ClassVar[str]
     cheap_starts: ClassVar[bool]
     """Whether several starts on a coarse grid cost little beside the fit itself."""
+    keeps_bounds: ClassVar[bool] = False
+    """Whether every step keeps the bounds of edges (see `bound`)."""
 
     @abstractmethod
     def solve(self, problem: Problem, *, fresh: bool) -> None:

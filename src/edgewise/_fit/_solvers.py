@@ -121,14 +121,14 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def choose(parameters: int, edges: int, rows: int) -> Solver:
-    """Take the most exact solver that the size of the problem allows.
+def choose(parameters: int, edges: int, rows: int, *, bounded: bool = False) -> Solver:
+    """Take the most exact solver that the size of the problem allows, and that keeps bounds.
 
     The sums of Gauss–Newton take the pairs of edges, whatever their grid; the factors of the matrix
     take the third power of the parameters.
     """
     few = parameters <= 2_000 or (parameters <= 5_000 and edges <= 100)
-    if few and rows * parameters**2 <= 1e12:
+    if bounded or (few and rows * parameters**2 <= 1e12):
         return LevenbergMarquardt()
     if parameters <= 5_000 and rows <= 20_000:
         return GaussNewtonCG()

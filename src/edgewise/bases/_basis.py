@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, Self
 
 import torch
@@ -23,6 +24,8 @@ class Basis(nn.Module, ABC):
 
     degree: int
     """The degree of the pieces; 0 for a family that has none."""
+    periodic: tuple[int, ...] = ()
+    """The inputs whose functions repeat outside their domain."""
 
     @property
     @abstractmethod
@@ -84,6 +87,10 @@ class Basis(nn.Module, ABC):
     def with_knots(self, knots: Float[Tensor, "inputs inner"]) -> Self:
         """Make a basis on other knots, where a family has knots that may lie anywhere."""
         raise ConfigError(f"{type(self).__name__} has no knots that could be moved.")
+
+    def with_periodic(self, inputs: Iterable[int]) -> Self:
+        """Make a basis whose domain repeats for these inputs, where a family can."""
+        raise ConfigError(f"{type(self).__name__} has no functions that repeat.")
 
     @abstractmethod
     def with_domain(self, domain: Float[Tensor, "inputs 2"]) -> Self:

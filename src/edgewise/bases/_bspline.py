@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Self
 
@@ -20,7 +21,9 @@ class BSpline(Basis):
 
     `degree` knots stand on each side of the grid at the distance of its cells. Outside the grid
     every function goes on linearly, so a spline neither explodes nor drops to zero there. The
-    constructor makes even grids; for knots of your own there is `BSpline.on`.
+    constructor makes even grids; for knots of your own there is `BSpline.on`. An input that is
+    `periodic` (see `bound`) is taken back into its domain by whole periods instead, and its knots
+    repeat.
 
     Args:
         in_features: The number of inputs.
@@ -163,19 +166,19 @@ class BSpline(Basis):
         self, x: Float[Tensor, "batch inputs"], order: int = 0
     ) -> list[Float[Tensor, "batch inputs basis"]]:
         """Evaluate all functions and their derivatives up to `order`."""
-        return dense_splines(x, self.knots, self.degree, order)
+        return dense_splines(self._wrap(x), self.knots, self.degree, order)
 
     def local_derivatives(
         self, x: Float[Tensor, "batch inputs"], order: int = 0
     ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "derivatives batch inputs support"]]:
         """Evaluate the degree + 1 functions that are not zero at each x, and their derivatives."""
-        return local_splines(x, self.knots, self.degree, order)
+        return local_splines(self._wrap(x), self.knots, self.degree, order)
 
     def sums(
         self, x: Float[Tensor, "batch inputs"], coef: Float[Tensor, "outputs inputs basis"]
     ) -> Float[Tensor, "batch outputs"]:
         """Evaluate edges with these coefficients, and sum those that enter the same output."""
-        return spline_layer(x, coef, self.knots, self.degree)
+        return spline_layer(self._wrap(x), coef, self.knots, self.degree)
 
     def edges(
         self,
@@ -184,13 +187,36 @@ class BSpline(Basis):
         order: int = 0,
     ) -> Float[Tensor, "derivatives batch outputs inputs"]:
         """Evaluate edges with these coefficients, and their derivatives up to `order`."""
-        return spline_edges(x, coef, self.knots, self.degree, order)
+        return spline_edges(self._wrap(x), coef, self.knots, self.degree, order)
 
     def line(self) -> tuple[Float[Tensor, "inputs basis"], Float[Tensor, "inputs basis"]]:
         """Give the coefficients of 1 and of x: ones, and the Greville points (knot averages)."""
         k = self.degree
         greville = self.knots[:, 1:-1].unfold(1, k, 1).mean(-1)
         return torch.ones_like(greville), greville
+
+    def clamped(
+        self,
+    ) -> tuple[
+        Float[Tensor, "inputs basis basis"],
+        Float[Tensor, "inputs basis basis"],
+        Float[Tensor, "inputs basis"],
+    ]:
+        """Give the way to coefficients on knots that stand at the ends of the grid and not beyond.
+
+        With degree + 1 knots at each end the splines on the grid are the same, and their
+        coefficients are nearer to them: the first and the last are values, and the slopes between
+        the outer pairs are those of the spline (de Boor 1978, ch. IX and XI).
+
+        Returns:
+            The matrix that carries coefficients to those, its inverse, and their Greville points.
+        """
+        k, inner = self.degree, self.inner
+        ends = [inner[:, :1].expand(-1, k), inner, inner[:, -1:].expand(-1, k)]
+        knots = torch.cat(ends, 1)
+        greville = knots[:, 1:-1].unfold(1, k, 1).mean(-1)
+        there, back = _insert_knots(knots, self.knots, k), _insert_knots(self.knots, knots, k)
+        return there, back, greville
 
     def roughness(self) -> Float[Tensor, "inputs combinations basis"]:
         """Give the jumps of the highest derivative at the knots: zero for a single polynomial.
@@ -265,17 +291,26 @@ class BSpline(Basis):
     def with_knots(self, knots: Float[Tensor, "inputs inner"]) -> Self:
         """Make a basis of the same degree on other knots."""
         like = self.knots
-        return self.on(knots, degree=self.degree, dtype=like.dtype, device=like.device)
+        basis = self.on(knots, degree=self.degree, dtype=like.dtype, device=like.device)
+        return basis.with_periodic(self.periodic) if self.periodic else basis
+
+    def with_periodic(self, inputs: Iterable[int]) -> Self:
+        """Make a basis whose domain repeats for these inputs, and for no others."""
+        basis = self._even(self.domain, self.grid)
+        basis.periodic = tuple(sorted(inputs))
+        return self._where_uneven(basis, self.inner)
 
     def select(self, inputs: Int[Tensor, " kept"]) -> Self:
         """Make a basis with these inputs only, in this order."""
         basis = self._even(self.domain[inputs], self.grid)
+        basis.periodic = tuple(n for n, i in enumerate(inputs.tolist()) if i in self.periodic)
         basis.knots = self.knots[inputs]
         return basis
 
     def config(self) -> dict[str, Any]:
         """Give the constructor's arguments but the domain, which is a tensor's business."""
-        return {"in_features": self.in_features, "grid": self.grid, "degree": self.degree}
+        config = {"in_features": self.in_features, "grid": self.grid, "degree": self.degree}
+        return {**config, "periodic": list(self.periodic)} if self.periodic else config
 
     def transfer_from(self, old: Basis) -> Float[Tensor, "inputs new old"]:
         """Give the matrix that carries coefficients of an old basis to this one.
@@ -317,8 +352,18 @@ class BSpline(Basis):
         rounding = 4 * torch.finfo(mine.dtype).eps * theirs.abs().amax(1, keepdim=True)
         return bool((torch.minimum(*nearest) <= 1e-6 * cell + rounding).all())
 
+    def _wrap(self, x: Tensor) -> Tensor:
+        """Take periodic inputs back into their domain by whole periods."""
+        if not self.periodic:
+            return x
+        low, high = self.domain.unbind(-1)
+        width = torch.zeros_like(low)
+        width[list(self.periodic)] = (high - low)[list(self.periodic)]
+        periods = ((x - low) / (high - low)).detach().floor()
+        return torch.where(width > 0, x - periods * width, x)
+
     def _even(self, domain: Tensor, grid: int, degree: int | None = None) -> Self:
-        return type(self)(
+        basis = type(self)(
             domain.shape[0],
             grid=grid,
             degree=self.degree if degree is None else degree,
@@ -326,11 +371,16 @@ class BSpline(Basis):
             dtype=self.knots.dtype,
             device=self.knots.device,
         )
+        basis.periodic = self.periodic
+        return basis
 
     def _where_uneven(self, basis: Self, inner: Tensor) -> Self:
         """Give `basis` these knots for each input that has uneven ones here."""
         even = self._is_even().unsqueeze(-1)
-        basis.knots = torch.where(even, basis.knots, _extend(inner, basis.degree))
+        knots = _extend(inner, basis.degree)
+        for i in basis.periodic:
+            knots[i] = _repeat(inner[i], basis.degree)
+        basis.knots = torch.where(even, basis.knots, knots)
         return basis
 
 
@@ -348,6 +398,16 @@ def _extend(inner: Tensor, degree: int) -> Float[Tensor, "inputs knots"]:
     below = inner[:, :1] - steps.flip(0) * (inner[:, 1:2] - inner[:, :1])
     above = inner[:, -1:] + steps * (inner[:, -1:] - inner[:, -2:-1])
     return torch.cat([below, inner, above], 1)
+
+
+def _repeat(inner: Tensor, degree: int) -> Float[Tensor, " knots"]:
+    """Add knots on each side of a grid, each a whole period from one inside."""
+    grid = len(inner) - 1
+    steps = torch.arange(-degree, grid + degree + 1, device=inner.device)
+    periods = steps.div(grid, rounding_mode="floor")
+    knots = inner[steps - periods * grid] + periods * (inner[-1] - inner[0])
+    knots[degree : degree + grid + 1] = inner  # to the last bit
+    return knots
 
 
 def _along(inner: Tensor, grid: int) -> Float[Tensor, "inputs points"]:
