@@ -205,8 +205,8 @@ def test_other_solvers_say_that_they_keep_no_bounds(solver) -> None:
 
 
 def test_auto_takes_a_solver_that_keeps_bounds() -> None:
-    assert not choose(10_000, 10**6).keeps_bounds
-    assert choose(10_000, 10**6, bounded=True).keeps_bounds
+    assert not choose(10_000, 100, 10**6).keeps_bounds
+    assert choose(10_000, 100, 10**6, bounded=True).keeps_bounds
 
 
 def test_a_checkpoint_knows_of_bounds(tmp_path) -> None:

@@ -134,6 +134,7 @@ def fit(
     tried: list[Problem] = []
     with Monitor(time, progress and team.rank == 0, team=team) as monitor:
         settings = (starts, sparse, seed, refine, elevate, chosen, chosen_loss)
+        bounds = [layer.bounds for layer, _ in model.parts()]
         settings += tuple(sorted((e, sorted(k)) for e, k in held.items()) for held in bounds)
         search = Search(
             solver=chosen,
