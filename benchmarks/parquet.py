@@ -102,14 +102,14 @@ def main() -> None:
             )
             print(" | ".join(table[-1]), flush=True)
     largest = max(found)
-    hours = found[largest]["seconds"] * 1e8 / largest / 60
+    minutes = found[largest]["seconds"] * 1e8 / largest / 60
     _page.write(
         "parquet",
         "Tables larger than memory",
         "`ew.fit(ew.KAN([2, 1, 1], grid=10), ew.Parquet(path, target='y'))` on one machine: "
         "exp(sin(pi a) + b^2) with noise of 0.01, which is the least error that a fit can have. "
         "Time grows with the rows and memory does not: 10^8 rows would take "
-        f"{hours:.0f} minutes for as many steps. Memory is the growth of the peak resident set.",
+        f"{minutes:.0f} minutes for as many steps. Memory is the growth of the peak resident set.",
         ["rows", "file, MB", "seconds", "steps", "µs / row / step", "memory, MB", "held-out RMSE"],
         table,
     )

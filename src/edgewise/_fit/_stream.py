@@ -18,6 +18,8 @@ from edgewise._network import KAN
 
 _MOST_HELD = 100_000
 """So many rows at most are held out, and so many are a sample: both stay in memory."""
+_MOST_PIECES = 8
+"""So many pieces of them at most before they are joined."""
 
 
 class Stream:
@@ -54,7 +56,8 @@ class Stream:
 
     def survey(self, share: float) -> Data:
         """Go through all rows once: check them, hold this share out, keep a sample of the rest."""
-        held, sample, extremes = _Thinned(), _Thinned(), []
+        held, sample = _Thinned(), _Thinned()
+        extremes: list[Chunk] = []
         count, lows, highs = 0, [], []
         for number, chunk in self._read(checked=True):
             if len(chunk.x) == 0:
@@ -62,11 +65,11 @@ class Stream:
             draw = self._draw(number, len(chunk.x))
             held.add(draw, chunk, draw < share)
             sample.add(1 - draw, chunk, draw >= share)
-            extremes.append(chunk.take(torch.cat([chunk.x.argmin(0), chunk.x.argmax(0)]).unique()))
+            extremes = [_extremes(Chunk.join([*extremes, _extremes(chunk)]))]
             classes = isinstance(self.loss, CrossEntropy)
             both = chunk.x if classes else torch.cat([chunk.x, chunk.y], -1)
-            lows.append(both.amin(0))
-            highs.append(both.amax(0))
+            lows = [torch.stack([*lows, both.amin(0)]).amin(0)]
+            highs = [torch.stack([*highs, both.amax(0)]).amax(0)]
             count += len(chunk.x)
         self._check(count, lows, highs)
         # rows that were held out and given back belong to the rows to fit
@@ -128,6 +131,11 @@ class Stream:
         check_spread("y", ends[:, inputs:], "there is nothing to fit")
 
 
+def _extremes(chunk: Chunk) -> Chunk:
+    """The rows with the least and the largest value of each input."""
+    return chunk.take(torch.cat([chunk.x.argmin(0), chunk.x.argmax(0)]).unique())
+
+
 class _Thinned:
     """The rows with the smallest numbers: as many as may stay in memory."""
 
@@ -139,13 +147,18 @@ class _Thinned:
         """Take those of these rows whose number is small enough."""
         rows = rows & (draw < self.below)
         self.pieces.append((draw[rows], chunk.take(rows)))
-        draws = [draw for draw, _ in self.pieces]
-        if sum(len(draw) for draw in draws) > 2 * _MOST_HELD:
-            self.below = float(torch.cat(draws).kthvalue(_MOST_HELD + 1).values)
-            self.pieces = [
-                (draw[draw < self.below], chunk.take(draw < self.below))
-                for draw, chunk in self.pieces
-            ]
+        if sum(len(draw) for draw, _ in self.pieces) > 2 * _MOST_HELD:
+            draws = torch.cat([draw for draw, _ in self.pieces])
+            self.below = float(draws.kthvalue(_MOST_HELD + 1).values)
+            self._join()
+        # small pieces that stay between large ones that go keep the allocator from giving back
+        elif len(self.pieces) > _MOST_PIECES:
+            self._join()
+
+    def _join(self) -> None:
+        draw = torch.cat([draw for draw, _ in self.pieces])
+        chunk = self.chunk(self.below)
+        self.pieces = [(draw[draw < self.below], chunk)]
 
     def chunk(self, below: float) -> Chunk:
         """Give the rows whose number is below this."""
