@@ -17,7 +17,7 @@ from torch import Tensor
 from edgewise._errors import ConfigError, FormatError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes
-from edgewise._primitives import PRIMITIVES, Library, Primitive
+from edgewise._primitives import PRIMITIVES, Library, Primitive, find
 from edgewise.bases import Basis, BSpline
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -194,12 +194,12 @@ def _lock(layers: list[KANLayer], config: dict[str, Any], library: Library) -> N
     if depth >= len(layers) or o >= layers[depth].out_features or i >= layers[depth].in_features:
         raise _Unfit(f"it locks an edge that is not there: layer {depth}, input {i}, output {o}.")
     name = config["primitive"]
-    if name not in library:
+    primitive = find(name, library)
+    if primitive is None:
         raise _Unfit(
             f"it has an edge that is locked to the primitive {name!r}, which is not in the "
             "library. Give the library that has it: load(path, library=PRIMITIVES.plus(...))."
         )
-    primitive = library[name]
     if not _same(_values(primitive), config["values"]):
         raise _Unfit(
             f"the primitive {name!r} of the library is another function than the one that the "
