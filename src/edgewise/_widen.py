@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
-from edgewise._grid import adapt
+from edgewise._grid import lay
 from edgewise._layer import KANLayer, Lock
-from edgewise._network import KAN, Nodes, Width, check_sample, nodes_of
+from edgewise._network import KAN, Nodes, Width, check_sample, nodes_of, trace
 from edgewise._primitives import PRIMITIVES
 from edgewise.bases import Basis, BSpline
 
@@ -35,8 +37,8 @@ def widen(
         model: The network; it is not changed.
         widths: The new widths, as `KAN` takes them. Inputs and outputs stay, and no layer loses
             nodes.
-        x: Inputs that represent the data. With them all grids are laid over the data first, as
-            `adapt` does; the random splines then bend within the data.
+        x: Inputs that represent the data. With them grids on which no spline stands yet are laid
+            over the data first, so that the random splines bend within them.
         seed: Seed of the random splines; by default torch's global generator draws.
 
     Returns:
@@ -56,7 +58,7 @@ def widen(
     wanted = nodes_of(widths)
     if x is not None:
         check_sample(model, x, "Widening")
-        model = adapt(model, x)
+        model = _over(model, x)
     device = model.device
     generator = None if seed is None else torch.Generator(device=device).manual_seed(seed)
     parts = [*model.parts()]
@@ -69,6 +71,17 @@ def widen(
         for n, (layer, _) in enumerate(parts)
     ]
     return KAN.of(layers, wanted[1:])
+
+
+def _over(model: KAN, x: Tensor) -> KAN:
+    """Copy a network, with the grids that nothing stands on laid over the data."""
+    model = copy.deepcopy(model)
+    for (layer, _), u in zip(model.parts(), trace(model, x).inputs, strict=True):
+        ends = zip(u.amin(0).tolist(), u.amax(0).tolist(), strict=True)
+        for source, (low, high) in enumerate(ends):
+            if math.isfinite(high - low):
+                lay(layer, source, low, high)
+    return model
 
 
 def _passing(model: KAN, like: Basis) -> tuple[KANLayer, Nodes]:

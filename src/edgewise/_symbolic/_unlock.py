@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
-from edgewise._grid import refine, transfer
+from edgewise._grid import lay, refine
 from edgewise._layer import KANLayer
 from edgewise._network import KAN, check_sample, trace
 from edgewise._types import Edge
@@ -71,7 +71,7 @@ def unlock(
     if not high - low < torch.inf:
         raise ConfigError(f"What comes through the {edge} is not finite for some rows of x.")
     model = copy.deepcopy(model)
-    _lay(model.parts()[edge.layer][0], edge.source, low, high)
+    lay(model.parts()[edge.layer][0], edge.source, low, high)
     while True:
         layer = model.parts()[edge.layer][0]
         coef, off = _project(layer, edge, (low, high))
@@ -82,15 +82,6 @@ def unlock(
     layer.mask[edge.target, edge.source] = True
     layer.coef[edge.target, edge.source] = coef
     return model
-
-
-def _lay(layer: KANLayer, source: int, low: float, high: float) -> None:
-    """Lay the grid of an input over a range, unless splines stand on it or it is a point."""
-    if bool(layer.mask[:, source].any()) or not high - low > 1e-12 * max(abs(low), abs(high)):
-        return
-    domain = layer.basis.domain.clone()
-    domain[source] = domain.new_tensor([low, high])
-    transfer(layer, layer.basis.with_domain(domain))
 
 
 def _project(layer: KANLayer, edge: Edge, ends: tuple[float, float]) -> tuple[Tensor, float]:
