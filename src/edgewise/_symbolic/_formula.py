@@ -117,7 +117,7 @@ class Formula:
         import sympy
 
         named = {
-            symbol: rf"\mathrm{{{_escaped(name)}}}"
+            symbol: rf"\mathrm{{{escape(name)}}}"
             for symbol, name in zip(self.symbols, self._names(names), strict=True)
             if name != symbol.name
         }
@@ -281,7 +281,8 @@ def _numbers(lock: Lock, edge: Edge, exact: dict[Place, Exact]) -> list[Any]:
     return numbers
 
 
-def _escaped(name: str) -> str:
+def escape(name: str) -> str:
+    """Write a name so that LaTeX prints it as it is."""
     escapes = {"\\": r"\backslash ", "{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", " ": r"\ "}
     escapes |= {c: "\\" + c for c in "#$%&"} | {"~": r"\sim "}
     return "".join(escapes.get(c, c) for c in name)
