@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,20 +22,22 @@ class StubFront(list[ew.Formula]):
         return min(self, key=lambda formula: formula.rmse)
 
 
+@cache
+def _read(text: str, inputs: int) -> ew.Formula:
+    model = ew.compile_formula(text, [f"x_{n + 1}" for n in range(inputs)])
+    x = torch.rand(60, inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return ew.symbolize(model, x, model(x), progress=False)
+
+
 def stub_front(
     texts: list[str], x: Tensor, y: Tensor, names: tuple[str, ...] | None = None
 ) -> StubFront:
     """Read each formula off its compiled network; the error is what it makes on x, y."""
     front = StubFront()
     for text in texts:
-        inputs = [f"x_{n + 1}" for n in range(x.shape[1])]
-        model = ew.compile_formula(text, inputs)
-        with torch.no_grad():
-            own = model(x)
-        formula = ew.symbolize(model, x, own, names=names, progress=False)
-        error = float((own - y.reshape(own.shape)).square().mean().sqrt())
-        object.__setattr__(formula, "rmse", error)
-        front.append(formula)
+        formula = _read(text, x.shape[1])
+        error = float((formula(x) - y.reshape(-1, 1)).square().mean().sqrt())
+        front.append(replace(formula, rmse=error, names=names or formula.names))
     return front
 
 

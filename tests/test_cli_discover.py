@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -113,7 +114,8 @@ def test_in_a_terminal_there_is_a_live_table(
     monkeypatch.setenv("TERM", "xterm")
     result = edgewise("discover", source, "--target", "force", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("Formulas after 0 s") == 3
+    assert len(re.findall(r"Formulas after \d+ s", result.stderr)) >= 1
+    assert "mass*exp(a b/3)" in result.stderr
 
 
 @pytest.mark.parametrize(

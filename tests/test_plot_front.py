@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ def artists(figure: Any, kind: str) -> list[Any]:
 
 
 def boxes(figure: Any, found: list[Any]) -> list[Any]:
-    figure.canvas.draw()
+    figure.savefig(io.BytesIO(), format="png", dpi=figure.dpi)  # lays it out
     return [artist.get_window_extent() for artist in found]
 
 

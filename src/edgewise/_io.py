@@ -70,7 +70,8 @@ def load(path: PathLike, *, library: Library = PRIMITIVES) -> KAN:
     Args:
         path: The file.
         library: Where the functions of locked edges are looked up by name. A model that is locked
-            to a primitive of your own needs it here: `PRIMITIVES.plus(mine)`.
+            to a primitive of your own needs it here: `PRIMITIVES.plus(mine)`. Powers are known
+            without it.
 
     Returns:
         A network that is equal to the saved one in every bit.
