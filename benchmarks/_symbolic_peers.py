@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -92,7 +93,9 @@ def _run(
         path, found = Path(folder, "task.json"), Path(folder, "found.txt")
         path.write_text(json.dumps(task))
         with found.open("w") as out:
-            process = subprocess.Popen([*command, path], cwd=folder, stdout=out)
+            process = subprocess.Popen(
+                [*command, path], cwd=folder, stdout=out, env={**os.environ, "TQDM_DISABLE": "1"}
+            )
             try:
                 process.wait(seconds + GRACE)
             except subprocess.TimeoutExpired:

@@ -110,7 +110,7 @@ def pykan(x, y, seconds, seed):
     while time.monotonic() - begin < seconds:
         width = (5, 2, 1)[attempt % 3]
         try:
-            model = KAN([x.shape[1], width, 1], grid=3, k=3, seed=seed + attempt, auto_save=False)
+            model = KAN([x.shape[1], width, 1], grid=3, k=3, seed=seed + attempt)
             model.fit(rows, opt="LBFGS", steps=50, lamb=1e-3)
             model = model.prune()
             model.fit(rows, opt="LBFGS", steps=50)

@@ -57,7 +57,7 @@ def to_c(
         <BLANKLINE>
         double formula(double x_1, double x_2)
         {
-            return 3.141592653589793*x_2*x_2 + sqrt(x_1);
+            return sqrt(x_1) + 3.141592653589793*x_2*x_2;
         }
         <BLANKLINE>
     """

@@ -71,7 +71,7 @@ def prepare(
     found = [e.xreplace(dict(zip(symbols, own, strict=True))) for e in found]
     taken = {*called, *reserved}
     parts = sympy.numbered_symbols("t", real=True, exclude=[s for s in own if s.name in taken])
-    steps, results = sympy.cse(found, symbols=parts, order="none")
+    steps, results = sympy.cse(found, symbols=parts)
     return Code(tuple(called), tuple(steps), tuple(results), tuple(comments))
 
 

@@ -82,7 +82,7 @@ def to_python(
         <BLANKLINE>
         <BLANKLINE>
         def formula(x_1, x_2):
-            return math.pi*x_2*x_2 + _sqrt(x_1)
+            return _sqrt(x_1) + math.pi*x_2*x_2
         <BLANKLINE>
         <BLANKLINE>
         def _sqrt(u):
