@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 import edgewise as ew
+from edgewise._primitives import find
 
 FLOAT = torch.float64
 U = sympy.Symbol("u", real=True)
@@ -71,6 +73,56 @@ def test_an_unknown_word(ask: Callable[[ew.Library], Any]) -> None:
     few = ew.PRIMITIVES.only("x", "sin")
     with pytest.raises(ew.ConfigError, match=r"no primitive 'sine'\. Known are: x, sin\. Pass a"):
         ask(few)
+
+
+# powers
+
+
+@pytest.mark.parametrize(
+    ("exponent", "name"),
+    [
+        (2, "x^2"),
+        (7, "x^7"),
+        (-1, "1/x"),
+        (-5, "1/x^5"),
+        (Fraction(3, 2), "x^1.5"),
+        (1.5, "x^1.5"),
+        (1 / 3, "cbrt"),
+        (-2 / 3, "1/x^(2/3)"),
+        (Fraction(5, 13), "x^(5/13)"),
+        (0.37, "x^0.37"),
+        (-1e-7, "1/x^1e-07"),
+        (math.pi, "x^3.141592653589793"),
+    ],
+)
+def test_a_power_has_a_name_by_which_it_is_found(exponent: Any, name: str) -> None:
+    power = ew.power(exponent)
+    assert power.name == name
+    found = find(name, ew.PRIMITIVES)
+    assert found is not None
+    u = torch.tensor([0.3, 1.0, 2.5], dtype=FLOAT)
+    expected = u.numpy() ** float(exponent)
+    for each in (power, found):
+        np.testing.assert_allclose(each.torch(u), expected, rtol=1e-14)
+        np.testing.assert_allclose(numeric(each.sympy(U), u), expected, rtol=1e-14)
+        assert each.degree == pytest.approx(float(exponent), rel=1e-15)
+
+
+def test_a_power_in_the_library_is_that_of_the_library() -> None:
+    assert all(ew.power(ew.PRIMITIVES[n].degree) is ew.PRIMITIVES[n] for n in ("sqrt", "1/x^4"))
+
+
+@pytest.mark.parametrize("exponent", [0, 1, math.nan, math.inf, Fraction(1)])
+def test_what_is_no_power(exponent: Any) -> None:
+    with pytest.raises(ew.ConfigError, match="a finite exponent other than 0 and 1"):
+        ew.power(exponent)
+
+
+@pytest.mark.parametrize(
+    "name", ["x^0", "x^1", "x^07", "x^2.0", "x^-2", "y^2", "x^(4/6)", "x^", ""]
+)
+def test_a_name_that_is_no_power(name: str) -> None:
+    assert find(name, ew.PRIMITIVES) is None
 
 
 # each word

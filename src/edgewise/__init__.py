@@ -1,6 +1,7 @@
 """Kolmogorov–Arnold networks that fit to machine precision and give their formula back."""
 
 from edgewise import bases as bases
+from edgewise import export as export
 from edgewise import plot as plot
 
 # networks
@@ -22,6 +23,9 @@ from edgewise._grid import relocate as relocate
 # bounds
 from edgewise._bound import bound as bound
 from edgewise._bound import unbound as unbound
+
+# growing
+from edgewise._widen import widen as widen
 
 # fitting
 from edgewise._fit import LBFGS as LBFGS
@@ -54,12 +58,15 @@ from edgewise._symbolic import Constant as Constant
 from edgewise._symbolic import Formula as Formula
 from edgewise._symbolic import Match as Match
 from edgewise._symbolic import Suggestions as Suggestions
+from edgewise._symbolic import compile_formula as compile_formula
 from edgewise._symbolic import lock as lock
 from edgewise._symbolic import suggest as suggest
 from edgewise._symbolic import symbolize as symbolize
+from edgewise._symbolic import unlock as unlock
 from edgewise._primitives import PRIMITIVES as PRIMITIVES
 from edgewise._primitives import Library as Library
 from edgewise._primitives import Primitive as Primitive
+from edgewise._primitives import power as power
 from edgewise._types import Edge as Edge
 
 # kernels

@@ -309,6 +309,15 @@ def _equal_shares(old: Tensor, wanted: Tensor) -> Tensor:
     return torch.cat([old[:, :1], new[:, 1:-1], old[:, -1:]], 1)
 
 
+def lay(layer: KANLayer, source: int, low: float, high: float) -> None:
+    """Lay the grid of an input over a range, in place, unless splines stand on it."""
+    if bool(layer.mask[:, source].any()) or not high - low > 1e-12 * max(abs(low), abs(high)):
+        return
+    domain = layer.basis.domain.clone()
+    domain[source] = domain.new_tensor([low, high])
+    transfer(layer, layer.basis.with_domain(domain))
+
+
 @torch.no_grad()
 def transfer(layer: KANLayer, basis: Basis) -> None:
     """Carry the edges of a layer over to another basis, within their bounds, in place."""

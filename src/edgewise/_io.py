@@ -18,7 +18,7 @@ from edgewise._cones import check_kinds
 from edgewise._errors import ConfigError, FormatError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes
-from edgewise._primitives import PRIMITIVES, Library, Primitive
+from edgewise._primitives import PRIMITIVES, Library, Primitive, find
 from edgewise.bases import Basis, BSpline
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -71,7 +71,8 @@ def load(path: PathLike, *, library: Library = PRIMITIVES) -> KAN:
     Args:
         path: The file.
         library: Where the functions of locked edges are looked up by name. A model that is locked
-            to a primitive of your own needs it here: `PRIMITIVES.plus(mine)`.
+            to a primitive of your own needs it here: `PRIMITIVES.plus(mine)`. Powers are known
+            without it.
 
     Returns:
         A network that is equal to the saved one in every bit.
@@ -209,12 +210,12 @@ def _place(layers: list[KANLayer], config: dict[str, Any], does: str) -> tuple[i
 def _lock(layers: list[KANLayer], config: dict[str, Any], library: Library) -> None:
     depth, o, i = _place(layers, config, "locks")
     name = config["primitive"]
-    if name not in library:
+    primitive = find(name, library)
+    if primitive is None:
         raise _Unfit(
             f"it has an edge that is locked to the primitive {name!r}, which is not in the "
             "library. Give the library that has it: load(path, library=PRIMITIVES.plus(...))."
         )
-    primitive = library[name]
     if not _same(_values(primitive), config["values"]):
         raise _Unfit(
             f"the primitive {name!r} of the library is another function than the one that the "

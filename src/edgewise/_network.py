@@ -120,7 +120,7 @@ class KAN(nn.Module):
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
-        nodes = _nodes(widths)
+        nodes = nodes_of(widths)
         layers = []
         for depth, (source, target) in enumerate(zip(nodes[:-1], nodes[1:], strict=True)):
             basis = BSpline(
@@ -294,7 +294,7 @@ def check_finite(name: str, values: Float[Tensor, "batch columns"]) -> None:
         )
 
 
-def _nodes(widths: Sequence[Width]) -> list[Nodes]:
+def nodes_of(widths: Sequence[Width]) -> list[Nodes]:
     """Read widths, or say what is wrong with them."""
     nodes = []
     for width in widths:

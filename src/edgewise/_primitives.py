@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -144,37 +145,92 @@ def _sympy(name: str) -> Callable[[Any], Any]:
     return call
 
 
-def _power(exponent: int) -> Primitive:
-    complexity = {2: 2, 3: 3, 4: 3, 5: 4, -1: 2, -2: 3, -3: 4, -4: 4}[exponent]
-    return Primitive(
-        f"x^{exponent}" if exponent > 0 else ("1/x" if exponent == -1 else f"1/x^{-exponent}"),
-        lambda u: u**exponent,
-        lambda u: u**exponent,
-        complexity,
-        (-math.inf, math.inf) if exponent > 0 else (0.0, math.inf),
-        "power",
-        exponent,
-        (1.0, 1.0),
-        (0.0, 0.5, -0.5, 1.5, -1.5, 3.0, -3.0) if exponent > 0 else _AWAY,
-    )
+def power(exponent: float | Fraction) -> Primitive:
+    """Make the primitive that is a power, with any exponent but 0 and 1.
+
+    A power that stands in `PRIMITIVES` is taken from there. The others are called `x^7`, `1/x^5`,
+    `x^(2/3)` or `x^0.37`; `lock`, `load` and `compile_formula` know them by these names.
+
+    Args:
+        exponent: A whole number, a fraction, or a float, which stays one unless it is a fraction
+            with a denominator up to 12.
+
+    Returns:
+        The primitive. With a whole exponent it is defined for every argument (but 0 where it is
+        negative), with any other for positive ones.
+
+    Raises:
+        ConfigError: If the exponent is 0, 1 or not finite.
+
+    Example:
+        >>> ew.power(7).name, ew.power(-5).name, ew.power(2 / 3).name, ew.power(0.5).name
+        ('x^7', '1/x^5', 'x^(2/3)', 'sqrt')
+    """
+    exponent = _plain(exponent)
+    if exponent in (0, 1) or not math.isfinite(exponent):
+        raise ConfigError(f"A power has a finite exponent other than 0 and 1, got {exponent}.")
+    for known in PRIMITIVES:
+        is_power = known.gauge == "power" and known.name not in ("abs", "sign")
+        if is_power and _plain(known.degree) == exponent:
+            return known
+    return _power(exponent, _name_of_power(exponent))
 
 
-def _root(name: str, exponent: float, complexity: int) -> Primitive:
+def find(name: str, library: Library) -> Primitive | None:
+    """Look a name up in a library; powers are known without it."""
+    if name in library:
+        return library[name]
+    written = re.fullmatch(r"(1/)?x\^(?:\((\d+/\d+)\)|(\d+(?:\.\d+)?(?:e[-+]?\d+)?))", name)
+    if written is None:
+        return None
+    under, fraction, number = written.groups()
+    size = Fraction(fraction) if fraction else _plain(float(number))
+    size = -size if under else size
+    if size in (0, 1) or _name_of_power(size) != name:
+        return None
+    return power(size)
+
+
+def _plain(exponent: float | Fraction) -> float | Fraction:
+    """An exponent as a fraction, if it is a plain one."""
+    if not math.isfinite(exponent):
+        return float(exponent)
+    if isinstance(exponent, Fraction):
+        return exponent
+    fraction = Fraction(exponent).limit_denominator(12)
+    return fraction if float(fraction) == float(exponent) else float(exponent)
+
+
+def _name_of_power(exponent: float | Fraction) -> str:
+    size = abs(exponent)
+    if isinstance(size, float):
+        written = repr(size)
+    else:
+        written = str(size) if size.denominator == 1 else f"({size})"
+    return f"x^{written}" if exponent > 0 else f"1/x^{written}"
+
+
+def _power(exponent: float | Fraction, name: str, complexity: int | None = None) -> Primitive:
+    whole = isinstance(exponent, Fraction) and exponent.denominator == 1
+    number = int(exponent) if whole else float(exponent)
+
     def exact(u: Any) -> Any:
         import sympy
 
-        return u ** sympy.Rational(Fraction(exponent).limit_denominator(12))
+        if isinstance(exponent, Fraction):
+            return u ** sympy.Rational(exponent.numerator, exponent.denominator)
+        return u ** sympy.Float(exponent, 17)
 
     return Primitive(
         name,
-        lambda u: u**exponent,
+        lambda u: u**number,
         exact,
-        complexity,
-        (0.0, math.inf),
+        min(2 + math.ceil(abs(exponent)), 5) if complexity is None else complexity,
+        (-math.inf, math.inf) if whole and exponent > 0 else (0.0, math.inf),
         "power",
-        exponent,
+        float(number),
         (1.0, 1.0),
-        _AWAY,
+        (0.0, 0.5, -0.5, 1.5, -1.5, 3.0, -3.0) if whole and exponent > 0 else _AWAY,
     )
 
 
@@ -200,11 +256,18 @@ _KINKS = (0.0, 0.2, -0.2, 0.4, -0.4, 0.6, -0.6, 0.8, -0.8)
 PRIMITIVES = Library(
     [
         Primitive("x", lambda u: 1 * u, lambda u: u, 1, gauge="linear", reach=(1, 1), offsets=(0,)),
-        *(_power(n) for n in (2, 3, 4, 5, -1, -2, -3, -4)),
-        _root("sqrt", 0.5, 2),
-        _root("1/sqrt", -0.5, 3),
-        _root("x^1.5", 1.5, 4),
-        _root("cbrt", 1 / 3, 4),
+        _power(Fraction(2), "x^2", 2),
+        _power(Fraction(3), "x^3", 3),
+        _power(Fraction(4), "x^4", 3),
+        _power(Fraction(5), "x^5", 4),
+        _power(Fraction(-1), "1/x", 2),
+        _power(Fraction(-2), "1/x^2", 3),
+        _power(Fraction(-3), "1/x^3", 4),
+        _power(Fraction(-4), "1/x^4", 4),
+        _power(Fraction(1, 2), "sqrt", 2),
+        _power(Fraction(-1, 2), "1/sqrt", 3),
+        _power(Fraction(3, 2), "x^1.5", 4),
+        _power(Fraction(1, 3), "cbrt", 4),
         Primitive("exp", torch.exp, _sympy("exp"), 2, gauge="exp", offsets=(0.0,)),
         Primitive(
             "log", torch.log, _sympy("log"), 2, (0, math.inf), "log", reach=(1, 1), offsets=_AWAY

@@ -23,7 +23,17 @@ from edgewise import __version__
 from edgewise._errors import ConfigError, DataError, EdgewiseError
 from edgewise._io import load, read_notes
 from edgewise._network import KAN, Width
-from edgewise._report import Interrupted, Score, Settings, run, write
+from edgewise._report import (
+    Interrupted,
+    Question,
+    Score,
+    Settings,
+    ask,
+    run,
+    write,
+    write_discovery,
+)
+from edgewise._screen import final, watch
 from edgewise._table import Table, read
 
 app = typer.Typer(
@@ -96,6 +106,51 @@ def fit(
             typer.echo(result.formula)
         else:
             typer.echo(result.verdict)
+        typer.echo(f"Written to {folder}: {', '.join(file.name for file in files)}.")
+
+
+@app.command()
+def discover(
+    table: Annotated[Path, typer.Argument(help="CSV, TSV (also .gz) or Parquet.")],
+    target: Annotated[str, typer.Option("--target", "-t", help="The column to explain.")],
+    inputs: Annotated[
+        str | None,
+        typer.Option(help='Columns to explain it by, as "a,b"; by default all others.'),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(help='The unit of every column, as "x=m,v=m/s,n=1"; by default none.'),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    time: Annotated[float, typer.Option(help="About how many seconds it may take.")] = 60.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write to; by default runs/ and the table's name."),
+    ] = None,
+    progress: Annotated[bool, typer.Option(help="Show the formulas as they are found.")] = True,
+) -> None:
+    """Look for formulas, from simple and rough to long and exact, and write them down.
+
+    A fifth of the rows is kept back, and the errors that are shown in the end are those on them.
+    Ctrl-C keeps what there is by then.
+    """
+    with _messages():
+        folder = _folder(out, table)
+        if not time > 0:
+            raise ConfigError(f"--time is a budget in seconds and must be positive, got {time:g}.")
+        question = Question(target, _names(inputs), _units(units), seed, time)
+        content = read(table)
+        with watch(progress) as watcher:
+            found = ask(content, question, watch=watcher)
+        files = write_discovery(found, folder, _discover_command(table, question, folder))
+        _print(final(found))
+        chosen = found.chosen
+        error = f"{chosen.test:.4g}" if np.isfinite(chosen.test) else "without a value"
+        typer.echo(f"{target} = {chosen.text}")
+        typer.echo(
+            f"Its RMSE on {found.rows[1]:,} rows kept back is {error}, where {target} has a "
+            f"standard deviation of {found.spread:.4g}."
+        )
         typer.echo(f"Written to {folder}: {', '.join(file.name for file in files)}.")
 
 
@@ -174,6 +229,21 @@ def _widths(text: str | None) -> tuple[Width, ...] | None:
     )
 
 
+def _units(text: str | None) -> dict[str, str] | None:
+    """Read "x=m, v=m/s, n=1"."""
+    if text is None:
+        return None
+    units = {}
+    for part in text.split(","):
+        name, sign, unit = part.rpartition("=")
+        if not sign or not name.strip() or not unit.strip():
+            raise ConfigError(
+                f'--units takes the unit of every column, as "x=m,v=m/s,n=1". Got {part!r}.'
+            )
+        units[name.strip()] = unit.strip()
+    return units
+
+
 def _folder(out: Path | None, table: Path) -> Path:
     """Where to write; checked before any work."""
     folder = Path("runs", table.name.split(".")[0] or "table") if out is None else out
@@ -209,6 +279,17 @@ def _command(table: Path, settings: Settings, folder: Path) -> list[str]:
     words += ["--grid", str(settings.grid), "--degree", str(settings.degree)]
     words += ["--seed", str(settings.seed), "--time", f"{settings.time:g}", "--out", str(folder)]
     return words
+
+
+def _discover_command(table: Path, question: Question, folder: Path) -> list[str]:
+    """The command line that repeats a search."""
+    words = ["edgewise", "discover", str(table), "--target", question.target]
+    if question.inputs is not None:
+        words += ["--inputs", ",".join(question.inputs)]
+    if question.units is not None:
+        words += ["--units", ",".join(f"{name}={unit}" for name, unit in question.units.items())]
+    words += ["--seed", str(question.seed), "--time", f"{question.time:g}"]
+    return [*words, "--out", str(folder)]
 
 
 # words

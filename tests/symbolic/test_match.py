@@ -120,6 +120,12 @@ def test_a_word_of_ones_own_is_enough_to_lock() -> None:
     torch.testing.assert_close(locked(x), 2 * torch.sinc(3 * x) - 1, rtol=0, atol=1e-6)
 
 
+def test_any_power_is_known_by_its_name() -> None:
+    model, x = fitted_edge(lambda u: 2 * (u + 1.5) ** 7)
+    locked = ew.lock(model, (0, 0, 0), "x^7", x)
+    torch.testing.assert_close(locked(x), model(x), rtol=1e-5, atol=1e-5)
+
+
 def test_locking_copies_and_keeps_the_function() -> None:
     model, x = fitted_edge(lambda u: torch.exp(u))
     before = copy.deepcopy(model.state_dict())

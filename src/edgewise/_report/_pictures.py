@@ -17,12 +17,12 @@ def network(run: Run) -> bytes:
     figure = plot.network(
         run.model, run.rows.x, names=run.inputs, output_names=[run.settings.target]
     )
-    return _png(figure)
+    return png(figure)
 
 
 def history(run: Run) -> bytes:
     """Draw the errors over the steps of the fit."""
-    return _png(plot.history(run.fitted))
+    return png(plot.history(run.fitted))
 
 
 def scatter(run: Run) -> bytes:
@@ -41,10 +41,11 @@ def scatter(run: Run) -> bytes:
     axes.set_ylabel("predicted", color="#1f1f1f")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """Write a figure as a PNG file."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=160, facecolor="white")
     return file.getvalue()

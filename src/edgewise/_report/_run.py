@@ -207,7 +207,7 @@ def run(
             for layer, source, target in kept.edges()
         ),
         seconds=seconds,
-        versions=_versions(),
+        versions=versions(),
     )
 
 
@@ -315,7 +315,8 @@ def _about(model: KAN) -> str:
     return f"widths {model.widths}, grid {model.grid}, {len(model.edges())} edges"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}
     for package in ("edgewise", "torch", "numpy", "sympy", "scikit-learn", "pyarrow", "matplotlib"):
         try:

@@ -17,6 +17,7 @@ from edgewise._network import KAN
 from edgewise._symbolic._evidence import Place, numeric_edges
 from edgewise._symbolic._snap import Exact
 from edgewise._types import Edge
+from edgewise.export import to_c, to_python
 
 _LISTED = 5  # numeric edges in print
 
@@ -116,7 +117,7 @@ class Formula:
         import sympy
 
         named = {
-            symbol: rf"\mathrm{{{_escaped(name)}}}"
+            symbol: rf"\mathrm{{{escape(name)}}}"
             for symbol, name in zip(self.symbols, self._names(names), strict=True)
             if name != symbol.name
         }
@@ -125,6 +126,18 @@ class Formula:
             return lines[0]
         rows = r" \\ ".join(f"y_{{{n}}} &= {line}" for n, line in enumerate(lines, 1))
         return rf"\begin{{aligned}} {rows} \end{{aligned}}"
+
+    def to_python(self, *, name: str = "formula") -> str:
+        """Write it as a Python function that needs nothing but `math`: see `export.to_python`."""
+        return to_python(self._outputs, self.symbols, names=self.names, name=name)
+
+    def to_c(self, *, name: str = "formula") -> str:
+        """Write it as a C99 function that needs nothing but math.h: see `export.to_c`."""
+        return to_c(self._outputs, self.symbols, names=self.names, name=name)
+
+    @property
+    def _outputs(self) -> Any:
+        return self.exprs[0] if len(self.exprs) == 1 else self.exprs
 
     def __call__(self, x: Any) -> Any:
         """Evaluate the formula: (batch, inputs) to (batch, outputs)."""
@@ -268,7 +281,8 @@ def _numbers(lock: Lock, edge: Edge, exact: dict[Place, Exact]) -> list[Any]:
     return numbers
 
 
-def _escaped(name: str) -> str:
+def escape(name: str) -> str:
+    """Write a name so that LaTeX prints it as it is."""
     escapes = {"\\": r"\backslash ", "{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", " ": r"\ "}
     escapes |= {c: "\\" + c for c in "#$%&"} | {"~": r"\sim "}
     return "".join(escapes.get(c, c) for c in name)

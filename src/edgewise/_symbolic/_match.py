@@ -13,7 +13,7 @@ from torch import Tensor
 from edgewise._errors import ConfigError, DataError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, check_sample, trace
-from edgewise._primitives import PRIMITIVES, Library, Primitive
+from edgewise._primitives import PRIMITIVES, Library, Primitive, find
 from edgewise._types import Edge
 
 _POINTS = 300
@@ -260,7 +260,8 @@ def lock(
     Args:
         model: The network; it is not changed.
         edge: (layer, source node, target sum).
-        primitive: A name in the library, or a primitive of your own.
+        primitive: A name in the library, the name of a power (see `power`), or a primitive of your
+            own.
         x: Inputs that represent the data.
         library: Where names are looked up.
 
@@ -280,7 +281,7 @@ def lock(
     """
     edge = Edge(*edge)
     if isinstance(primitive, str):
-        primitive = library[primitive]
+        primitive = find(primitive, library) or library[primitive]
     found = suggest(model, edge, x, library=Library([primitive])).matches
     if not found:
         raise ConfigError(

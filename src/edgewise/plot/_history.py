@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edgewise._fit import FitResult, Step
+from edgewise.plot._scale import set_log_scale
 from edgewise.plot._style import DATA, FONT, INK, LOCKED, PALE, TEXT, Axes, Figure, new_axes
 
 
@@ -41,7 +42,7 @@ def history(result: FitResult) -> Figure:
     marker = "o" if len(steps) <= 12 else None
     style = {"lw": 1.6, "marker": marker, "ms": 3.5}
     held_out, train = [step.held_out for step in steps], [step.train for step in steps]
-    floor = _set_log_scale(axes, [*held_out, *train])
+    floor = set_log_scale(axes, [*held_out, *train])
     lifted = [[max(error, floor) for error in errors] for errors in (held_out, train)]
     axes.plot(index, lifted[0], color=DATA, label="rows held out", gid="held_out", **style)
     dashes = (0, (3, 1.5))
@@ -50,37 +51,6 @@ def history(result: FitResult) -> Figure:
     axes.legend(frameon=False, labelcolor=INK, prop={"family": FONT, "size": 9.5})
     _mark_grids(axes, steps)
     return figure
-
-
-def _set_log_scale(axes: Axes, errors: list[float]) -> float:
-    """Scale errors by decades, and tell where an error of zero is put: at the bottom."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    positive = [error for error in errors if 0 < error < math.inf] or [1.0]
-    low, high = math.log10(min(positive)), math.log10(max(positive))
-    pad = max(0.06 * (high - low), (0.5 - (high - low)) / 2)
-    floor = 10 ** (low - pad)
-    axes.set_yscale("log")
-    axes.set_ylim(floor, 10 ** (high + pad))
-    span = high - low
-    digits = (1.0, 2.0, 3.0, 5.0, 7.0) if span < 0.8 else (1.0, 2.0, 5.0) if span < 1.5 else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(subs=digits, numticks=9))
-    axes.yaxis.set_major_formatter(FuncFormatter(_power if len(digits) == 1 else _number))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    return floor
-
-
-def _power(value: float, _: int | None = None) -> str:
-    """A tick's label as a power of ten: 10⁻⁶, or 2×10⁻⁶."""
-    exponent = math.floor(math.log10(value) + 1e-9)
-    digit = round(value / 10**exponent)
-    power = "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return power if digit == 1 else f"{digit}×{power}"
-
-
-def _number(value: float, _: int | None = None) -> str:
-    """A tick's label as a number where it is short: 0.02."""
-    return f"{value:g}" if 0.99e-3 < value < 1e4 else _power(value)
 
 
 def _mark_kept(axes: Axes, steps: Sequence[Step], floor: float, measure: str) -> None:
