@@ -106,3 +106,9 @@ def test_what_is_no_larger_network(widths: Any, message: str) -> None:
 def test_x_must_represent_the_data() -> None:
     with pytest.raises(ew.DataError, match="Widening needs at least 2 rows"):
         ew.widen(mixed(), [2, (3, 1), (1, 1)], x=torch.zeros(1, 2, dtype=torch.float64))
+
+
+def test_bounds_go_where_their_edges_go() -> None:
+    model = ew.bound(ew.KAN([2, (1, 1), 1]), (0, 1, 2), "increasing")
+    wide = ew.widen(model, [2, (3, 1), 1])
+    assert wide.layers[0].bounds == {(4, 1): frozenset({"increasing"})}

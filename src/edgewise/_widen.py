@@ -139,6 +139,7 @@ def _grown(
     grown.coef[at] = 0  # what new nodes give to old sums
     grown.coef[at.unsqueeze(1), to] = layer.coef
     grown.mask[at.unsqueeze(1), to] = layer.mask
+    grown.bounds = {(rows[o], columns[i]): kinds for (o, i), kinds in layer.bounds.items()}
     for (o, i), lock in layer.locked():
         grown.lock(rows[o], columns[i], Lock(lock.primitive, lock.constants, lock.free))
     return grown
