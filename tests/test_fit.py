@@ -536,8 +536,8 @@ def test_units_of_x_do_not_matter(solver: ew.Solver) -> None:
         model = ew.KAN([2, 2, 1])
         inputs = unit * (x + shift)
         errors.append(quick(model, inputs, law(x), solver=solver, starts=1, sparse=False).held_out)
-    # a line search turns rounding into another path
-    rounding = 0.5 if isinstance(solver, ew.LBFGS) else 1e-3
+    # a line search turns rounding into another path, and so do steps that are not solved to the end
+    rounding = {ew.LBFGS: 0.5, ew.GaussNewtonCG: 0.02}.get(type(solver), 1e-3)
     assert errors == pytest.approx([errors[0]] * 5, rel=rounding)
 
 
