@@ -1,6 +1,7 @@
 """Kolmogorov–Arnold networks that fit to machine precision and give their formula back."""
 
 from edgewise import bases as bases
+from edgewise import pde as pde
 from edgewise import plot as plot
 
 # networks

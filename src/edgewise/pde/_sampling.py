@@ -1,0 +1,123 @@
+"""Where an equation is asked for: points of a domain, with weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgewise._errors import ConfigError
+from edgewise.bases import BSpline
+from edgewise.pde._networks import inner_knots
+from edgewise.pde._rows import problem_points
+from edgewise.pde._trial import Trial
+
+_MOST = 60_000
+"""The largest number of points that is chosen without being asked for."""
+
+
+class Sampling(ABC):
+    """A way to choose collocation points."""
+
+    @abstractmethod
+    def points(self, trial: Trial, unknowns: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Give points (points, inputs) and their weights.
+
+        Args:
+            trial: The trial function, whose knots may tell where points are needed.
+            unknowns: How many numbers are to be found: several times as many points are needed.
+            seed: A number that is another in each round.
+        """
+
+
+@dataclass(frozen=True)
+class Gauss(Sampling):
+    """Gauss points in the cells between the knots of the first layer, with their weights.
+
+    Outside of boxes the points that are not in the domain are left out.
+
+    Args:
+        points_per_cell: How many for each cell and input; by default 3, more where that is less
+            than four for each unknown number.
+    """
+
+    points_per_cell: int | None = None
+
+    def points(self, trial: Trial, unknowns: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Lay a product of Gauss rules over the cells, and leave out what is outside."""
+        basis = trial.model.parts()[0][0].basis
+        assert isinstance(basis, BSpline)
+        knots = inner_knots(basis, trial.bounds)
+        each = self.points_per_cell
+        if each is None:
+            cells = 1
+            for row in knots:
+                cells *= len(row) - 1
+            each = max(3, int(np.ceil((4 * unknowns / cells) ** (1 / len(knots)))))
+            while each > 2 and cells * each ** len(knots) > _MOST:
+                each -= 1
+        nodes, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(each))
+        lines, sizes = [], []
+        for row in knots:
+            cell = row.diff().unsqueeze(-1)
+            lines.append((row[:-1, None] + cell * (nodes + 1) / 2).flatten())
+            sizes.append((cell * weights / 2).flatten())
+        x = torch.cartesian_prod(*lines).reshape(-1, len(lines))
+        w = torch.cartesian_prod(*sizes).reshape(-1, len(lines)).prod(-1)
+        space = trial.problem.domain.space
+        inside = trial.problem.domain.level(x[:, :space]) > 1e-12
+        return x[inside], w[inside]
+
+
+@dataclass(frozen=True)
+class Sobol(Sampling):
+    """Points of a scrambled Sobol sequence, others in each round.
+
+    Args:
+        count: How many; five for each unknown number by default.
+    """
+
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ConfigError(f"Sobol takes a positive number of points, got {self.count}.")
+
+    def points(self, trial: Trial, unknowns: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Draw points."""
+        count = self.count or max(2000, 5 * unknowns)
+        x = problem_points(trial.problem, trial, count, seed)
+        return x, torch.ones_like(x[:, 0])
+
+
+@dataclass(frozen=True)
+class Adaptive(Sampling):
+    """Points of a Sobol sequence, more of them where the residual is large.
+
+    Points are drawn from a denser set with a chance that goes with 1 + |r| / mean |r| (Wu et al.
+    2023), and weighted with its inverse, so that the sum still estimates the same integral.
+
+    Args:
+        count: How many; five for each unknown number by default.
+        denser: How many more are looked at.
+    """
+
+    count: int | None = None
+    denser: int = 8
+
+    def points(self, trial: Trial, unknowns: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Draw points by the residual of the trial function as it is."""
+        from edgewise.pde._rows import System, interior
+
+        count = self.count or max(2000, 5 * unknowns)
+        x = problem_points(trial.problem, trial, count * self.denser, seed)
+        rows = System(trial, [interior(trial, x)])
+        constants = {name: float(v) for name, v in trial.problem.unknowns.items()}
+        size = rows.residuals(trial.model, constants)[0].norm(dim=-1)
+        chance = 1 + size / size.mean().clamp_min(1e-300)
+        generator = torch.Generator().manual_seed(seed)
+        at = torch.multinomial(chance, count, generator=generator)
+        return x[at], 1 / chance[at]

@@ -1,0 +1,303 @@
+"""The verb: solve a problem."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from edgewise._errors import ConfigError
+from edgewise._fit import Monitor, Outcome, OutOfTime, Status
+from edgewise._grid import adapt
+from edgewise._network import KAN
+from edgewise.pde._files import Journal
+from edgewise.pde._networks import finer, laid, moved, separable, steeper
+from edgewise.pde._newton import GaussNewton
+from edgewise.pde._problem import Problem
+from edgewise.pde._rows import System, conditions, interior, problem_points
+from edgewise.pde._sampling import Gauss, Sampling
+from edgewise.pde._solution import Progress, Solution, windows_of
+from edgewise.pde._trial import Trial, projected_start
+from edgewise.pde._unknowns import Unknowns
+
+_FRESH = 2000
+"""How many fresh points the residual is watched at."""
+
+
+def solve(
+    problem: Problem,
+    model: KAN | None = None,
+    *,
+    solver: GaussNewton | None = None,
+    sampling: Sampling | None = None,
+    refine: bool | int = True,
+    relocate: bool = False,
+    tolerance: float = 0.0,
+    windows: int | Sequence[float] = 1,
+    seed: int = 0,
+    time: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Solution:
+    r"""Solve a differential equation with a Kolmogorov–Arnold network.
+
+    The residuals at several points for each unknown number make a nonlinear least-squares problem,
+    which damped Gauss–Newton steps solve: for linear equations with a sum of products or one hidden
+    layer tens of steps suffice. Then the grid is made finer and the steps go on, until the residual
+    at fresh points falls no more. An evolution is solved in windows of time one after the other;
+    each begins with the end of the one before. Ctrl-C ends the work with the best so far.
+
+    Args:
+        problem: What to solve.
+        model: The network, with as many inputs and outputs as the problem; it is not changed, and
+            its first grid is laid over the domain. By default a sum of 8 products (see
+            `separable`).
+        solver: How to take steps on one grid; `GaussNewton()` by default.
+        sampling: How to choose points; `Gauss()` by default.
+        refine: How often the grid may be made finer; True for up to four times.
+        relocate: Whether knots move to where the solution bends before a grid is made finer.
+        tolerance: The residual (root mean square, fresh points) at which it is good enough.
+        windows: The number of windows of time, or their borders.
+        seed: Seed of the network's start (where the model is not given) and of the fresh points.
+        time: A budget in seconds.
+        checkpoint: A folder in which each grid's result is kept; the same call with the same folder
+            goes on from there.
+        progress: Whether to show a progress bar on standard error.
+
+    Returns:
+        The solution.
+
+    Raises:
+        ConfigError: If the network does not go with the problem, or a setting is out of range.
+
+    Example:
+        >>> pde, pi = ew.pde, torch.pi
+        >>> problem = pde.Problem(
+        ...     pde.Box([-1, 1], [-1, 1]),
+        ...     lambda u, x: pde.laplacian(u) + 2 * pi**2 * torch.sin(pi * x).prod(-1),
+        ...     conditions=[pde.Dirichlet(0.0)],
+        ... )
+        >>> solution = pde.solve(problem, seed=0, refine=False, progress=False)
+        >>> x = problem.points(100)
+        >>> bool((solution(x)[:, 0] - torch.sin(pi * x).prod(-1)).abs().max() < 1e-4)
+        True
+    """
+    spans = windows_of(problem.time, windows)
+    model = _checked(problem, model, seed)
+    rounds = 1 + (4 if refine is True else int(refine))
+    with Monitor(time, progress, "solve") as monitor:
+        work = _Work(
+            problem,
+            solver or GaussNewton(),
+            sampling or Gauss(),
+            rounds,
+            relocate,
+            tolerance,
+            seed,
+            monitor,
+            Journal(checkpoint, problem, model, spans) if checkpoint is not None else None,
+        )
+        return work.run(model, spans)
+
+
+def _checked(problem: Problem, model: KAN | None, seed: int) -> KAN:
+    """Make a network if none is given, or check that it goes with the problem."""
+    generator = torch.Generator().manual_seed(seed)
+    if model is None:
+        model = separable(problem.bounds, 8, outputs=problem.outputs)
+        start = model.parts()[0][0]
+        start.reset_parameters(0.5, generator=generator)
+        return model
+    if model.in_features != problem.inputs or model.out_features != problem.outputs:
+        raise ConfigError(
+            f"The network has {model.in_features} inputs and {model.out_features} outputs, the "
+            f"problem {problem.inputs} (time included) and {problem.outputs}."
+        )
+    if model.dtype != torch.float64:
+        raise ConfigError(f"Equations are solved in float64, the network is {model.dtype}.")
+    degree = model.parts()[0][0].basis.degree  # type: ignore[union-attr]
+    if degree <= problem.needs.order:
+        raise ConfigError(
+            f"The equation takes derivatives of order {problem.needs.order}, and splines of degree "
+            f"{degree} have none that is continuous. Take a degree of {problem.needs.order + 2} or "
+            "more."
+        )
+    return model
+
+
+class _Work:
+    """The state of one call of `solve`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        solver: GaussNewton,
+        sampling: Sampling,
+        rounds: int,
+        relocate: bool,
+        tolerance: float,
+        seed: int,
+        monitor: Monitor,
+        journal: Journal | None,
+    ) -> None:
+        self.problem, self.solver, self.sampling = problem, solver, sampling
+        self.rounds, self.relocate, self.tolerance = rounds, relocate, tolerance
+        self.seed, self.monitor, self.journal = seed, monitor, journal
+        self.constants = {name: float(value) for name, value in problem.unknowns.items()}
+        self.history: list[Progress] = []
+        self.done: list[Trial] = []
+        self.coarser: list[Trial] = []
+        self.fresh: list[float] = []
+
+    def run(self, model: KAN, spans: Sequence[tuple[float, float] | None]) -> Solution:
+        """March through the windows."""
+        status = Status(Outcome.CONVERGED, "The residual at fresh points falls no more.")
+        first = model
+        try:
+            for number, window in enumerate(spans):
+                before = self.done[-1] if self.done else None
+                trial = Trial(self.problem, model, window, before)
+                if before is None:
+                    model = laid(model, trial.bounds)
+                else:
+                    model = moved(model, before.bounds, trial.bounds)
+                self._window(number, replace(trial, model=model))
+                # the next begins on the first grid: a window's end is no reason for a finer one
+                model = self.done[-1].model
+                if len(spans) > 1 and model.grid != first.grid:
+                    model = moved(
+                        laid(first, self.done[0].bounds), self.done[0].bounds, self.done[-1].bounds
+                    )
+            if self.fresh and max(self.fresh) <= self.tolerance:
+                status = Status(Outcome.PERFECT, f"The residual is below {self.tolerance:.3g}.")
+        except OutOfTime:
+            status = Status(Outcome.OUT_OF_TIME, "The time was over; give more with time=...")
+        except KeyboardInterrupt:
+            status = Status(Outcome.INTERRUPTED, "Stopped by hand; this is the best so far.")
+        return self._solution(status, len(spans))
+
+    def _window(self, number: int, trial: Trial) -> None:
+        """Solve on one window: steps, then finer grids while fresh points say so."""
+        best, best_fresh = None, float("inf")
+        coarser = trial
+        kept = self.journal.read(number, trial) if self.journal is not None else None
+        first = 0
+        if kept is not None:
+            trial, best_fresh, first, self.constants = kept
+            best = coarser = trial
+        self._keep(number, best or trial, coarser, best_fresh)
+        for turn in range(first, self.rounds):
+            if best is not None:
+                if best_fresh <= self.tolerance:
+                    break
+                trial = self._finer(best)
+            trial, fresh = self._descend(number, trial, fresh_start=best is None, turn=turn)
+            if best is None or fresh < best_fresh:
+                coarser = best if best is not None else trial
+                enough = best is not None and fresh > 0.7 * best_fresh
+                best, best_fresh = trial, fresh
+                self._keep(number, best, coarser, fresh)
+                if self.journal is not None:
+                    self.journal.write(number, best, fresh, turn + 1, self.constants)
+                if enough:
+                    break
+            else:
+                break
+
+    def _finer(self, trial: Trial) -> Trial:
+        model, bounds = trial.model, trial.bounds
+        if self.relocate:
+            model = steeper(model, bounds)
+        model = finer(model, bounds)
+        return replace(trial, model=model)
+
+    def _descend(
+        self, number: int, trial: Trial, *, fresh_start: bool, turn: int
+    ) -> tuple[Trial, float]:
+        """Take steps on one grid, the hidden grids following what comes through them."""
+        hidden = any(
+            layer.basis.degree > 1  # type: ignore[union-attr]
+            for layer, _ in trial.model.parts()[1:]
+        )
+        if trial.before is None:
+            trial = replace(trial, start=projected_start(self.problem, trial.model))
+        turns = 4 if hidden and fresh_start else 1
+        steps = self.solver.steps
+        for part in range(turns):
+            model = copy.deepcopy(trial.model)
+            unknowns = Unknowns(model, trial.periodic, self.constants)
+            unknowns.write(unknowns.read())
+            trial = replace(trial, model=model)
+            x, weights = self.sampling.points(trial, len(unknowns.read()), self.seed + turn + part)
+            if hidden:
+                trial = replace(trial, model=adapt(model, x, margin=0.1))
+                unknowns = Unknowns(trial.model, trial.periodic, self.constants)
+            boundary = max(200, 2 * len(x) // 10)
+            pieces = [interior(trial, x, weights), *conditions(trial, boundary)]
+            system = System(trial, pieces).balanced(trial.model, unknowns.constants, unknowns.full)
+            count = len(unknowns.read())
+
+            def accept(value: float, count: int = count, trial: Trial = trial) -> None:
+                self.monitor.check_time()
+                residual = (2 * value) ** 0.5
+                grid = trial.model.grid
+                self.history.append(
+                    Progress(number, grid, count, residual, None, self.monitor.seconds)
+                )
+                self.monitor.step(grid, residual, "residual, not")
+
+            share = steps if part == turns - 1 else max(1, min(steps // 4, 8))
+            try:
+                replace(self.solver, steps=share).descend(system, unknowns, accept)
+            except (OutOfTime, KeyboardInterrupt):
+                self._note(number, trial, unknowns)
+                raise
+            self.constants = dict(unknowns.constants)
+        fresh = self._fresh(trial)
+        self.history.append(
+            replace(self.history[-1], fresh=fresh)
+            if self.history
+            else Progress(number, trial.model.grid, 0, 0.0, fresh, self.monitor.seconds)
+        )
+        return trial, fresh
+
+    def _note(self, number: int, trial: Trial, unknowns: Unknowns) -> None:
+        """Keep what was being worked on, if it is better than what is kept."""
+        fresh = self._fresh(trial)
+        if fresh < self.fresh[number]:
+            self.constants = dict(unknowns.constants)
+            self._keep(number, trial, self.done[number], fresh)
+
+    def _keep(self, number: int, trial: Trial, coarser: Trial, fresh: float) -> None:
+        for items, item in ((self.done, trial), (self.coarser, coarser), (self.fresh, fresh)):
+            if len(items) == number:
+                items.append(item)  # type: ignore[arg-type]
+            else:
+                items[number] = item  # type: ignore[index, call-overload]
+
+    def _fresh(self, trial: Trial) -> float:
+        """The root mean square of the equation's residual at fresh points."""
+        x = problem_points(self.problem, trial, _FRESH, self.seed + 12345)
+        value = System(trial, [interior(trial, x)]).value(trial.model, self.constants)
+        return (2 * value) ** 0.5
+
+    def _solution(self, status: Status, spans: int) -> Solution:
+        trials = tuple(self.done)
+        refined = any(a is not b for a, b in zip(self.done, self.coarser, strict=True))
+        mean = (sum(f**2 for f in self.fresh) / max(len(self.fresh), 1)) ** 0.5
+        solution = Solution(
+            problem=self.problem,
+            trials=trials,
+            status=status,
+            residual=mean,
+            constants=self.constants,
+            history=tuple(self.history),
+            seconds=self.monitor.seconds,
+        )
+        if refined:
+            coarser = replace(solution, trials=tuple(self.coarser))
+            solution = replace(solution, coarser=coarser)
+        return solution
