@@ -95,6 +95,59 @@ def separable(
     return KAN.of(layers, nodes)
 
 
+@torch.no_grad()
+def evolving(
+    domain: Float[Tensor, "inputs 2"],
+    *,
+    outputs: int = 1,
+    grid: Grid = 16,
+    time_grid: int | Tensor = 1,
+    degree: int = 7,
+) -> KAN:
+    r"""Make a network for one space coordinate and time: :math:`u = \sum_k f_k(x) B_k(t)`.
+
+    It is a `separable` one with a product for each B-spline of time, all :math:`f_k` being zero at
+    first. Held as they are (`solve(..., hold_time=True)`), the functions of time leave a problem
+    that is as linear as the equation.
+
+    Args:
+        domain: The lower and upper end of each input: `problem.bounds`.
+        outputs: The number of outputs, each with products of its own.
+        grid: The number of intervals in space, or knots of one's own.
+        time_grid: The number of intervals in a window of time, or knots.
+        degree: The degree of the splines, 1 to 9.
+
+    Returns:
+        The network, to be given to `solve`.
+
+    Raises:
+        ConfigError: If the domain has not two inputs.
+
+    Example:
+        >>> domain = torch.tensor([[-1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+        >>> ew.pde.evolving(domain, grid=40, degree=5).widths
+        [2, (0, 6), 1]
+    """
+    if len(domain) != 2:
+        raise ConfigError(
+            f"evolving takes one space coordinate and time, got {len(domain)} inputs. Use "
+            "separable(...) and hold_time=False."
+        )
+    cells = time_grid if isinstance(time_grid, int) else len(time_grid) - 1
+    modes = cells + degree
+    space = grid if isinstance(grid, int | Tensor) else grid[0]
+    rank = modes * outputs
+    model = separable(domain, rank, outputs=outputs, grid=(space, time_grid), degree=degree)
+    first, last = (layer for layer, _ in model.parts())
+    first.coef.zero_()
+    r = torch.arange(rank)
+    first.coef[2 * r + 1, 1, r % modes] = 1.0
+    last.mask.copy_(torch.arange(outputs).unsqueeze(-1) == r // modes)
+    one_to_one = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    last.coef.copy_(last.mask.unsqueeze(-1) * one_to_one)
+    return model
+
+
 def _place(item: int, r: int, rank: int, level: int, inputs: int) -> int:
     """The node of a level's item in product r: inputs at first, then pairs, and the one alone."""
     if level == 0:

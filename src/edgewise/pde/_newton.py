@@ -22,7 +22,7 @@ class GaussNewton:
         steps: The largest number of steps on one grid.
         damping: The first damping, as a share of the diagonal.
         tolerance: It stops when five steps lower the residual (not squared) by less than this
-            share of it.
+            share of it, or when a step was foreseen to bring nothing.
     """
 
     steps: int = 100
@@ -38,16 +38,10 @@ class GaussNewton:
 
     def descend(self, system: System, unknowns: Unknowns, accept: Callable[[float], None]) -> float:
         """Take steps until five of them bring little; tell each, and give the last value."""
-        model, constants, size = unknowns.model, unknowns.constants, unknowns.full
         start = unknowns.read()
         unknowns.write(start)
 
-        def equations() -> tuple[float, torch.Tensor, torch.Tensor]:
-            value, g, H = system.normal_equations(model, constants, size)
-            H, g = unknowns.reduce(H, g)
-            return value, g, H
-
-        value, g, H = equations()
+        value, g, H = system.normal_equations(unknowns)
         values, damping, growth = [value], self.damping, 2.0
         while len(values) <= self.steps and value > 0 and damping < 1e10:
             diagonal = H.diagonal()
@@ -58,7 +52,7 @@ class GaussNewton:
                 continue
             step = torch.cholesky_solve(-g.unsqueeze(-1), L).squeeze(-1)
             unknowns.write(start + step)
-            new = system.value(model, constants)
+            new = system.value(unknowns.model, unknowns.constants)
             if not new < value:
                 unknowns.write(start)
                 damping, growth = damping * growth, 2 * growth
@@ -68,9 +62,11 @@ class GaussNewton:
             gain = (value - new) / max(foreseen, 1e-300)
             damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-15)
             start, growth = start + step, 2.0
-            value, g, H = equations()
+            value, g, H = system.normal_equations(unknowns)
             values.append(value)
             accept(value)
+            if foreseen < 1e-5 * value:
+                break
             if len(values) > 5 and value > (1 - self.tolerance) ** 2 * values[-6]:
                 break
         unknowns.write(start)

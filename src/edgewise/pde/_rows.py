@@ -23,6 +23,7 @@ from edgewise.pde._conditions import Dirichlet, Neumann, Observed, Robin, evalua
 from edgewise.pde._fields import Field
 from edgewise.pde._problem import Equation, Order, Problem, as_rows, fields_of
 from edgewise.pde._trial import Parts, Trial, is_exact
+from edgewise.pde._unknowns import Unknowns
 
 _ENTRIES = 3_000_000
 """How many values of basis functions are held at a time: 24 MB."""
@@ -200,27 +201,26 @@ class System:
         """Half the sum of the squares."""
         return 0.5 * sum(float(r.square().sum()) for r in self.residuals(model, constants))
 
-    def normal_equations(
-        self, model: KAN, constants: Mapping[str, float], size: int
-    ) -> tuple[float, Tensor, Tensor]:
-        """Give the value, its gradient, and the Gauss–Newton matrix by parameters and constants."""
-        total = size + len(constants)
+    def normal_equations(self, unknowns: Unknowns) -> tuple[float, Tensor, Tensor]:
+        """Give the value, its gradient and the Gauss–Newton matrix in the unknowns."""
+        total = unknowns.full + len(unknowns.constants)
         H = torch.zeros(total, total, dtype=torch.float64)
         g = torch.zeros(total, dtype=torch.float64)
         value = 0.0
         for piece in self.pieces:
-            for chunk in piece.split(_chunk(model)):
-                value += _add(chunk, self.trial, model, constants, H, g, size)
-        return value, g, mirror(H)
+            for chunk in piece.split(_chunk(unknowns.model)):
+                value += _add(chunk, self.trial, unknowns, H, g)
+        H, g = unknowns.reduce(mirror(H), g)
+        return value, g, H
 
-    def balanced(self, model: KAN, constants: Mapping[str, float], size: int) -> System:
+    def balanced(self, unknowns: Unknowns) -> System:
         """Weigh conditions so that they touch the parameters as much as the equation does."""
         if not any(piece.automatic for piece in self.pieces):
             return self
         traces = []
         for piece in self.pieces:
             alone = System(self.trial, [replace(piece, scale=1.0)])
-            traces.append(float(alone.normal_equations(model, constants, size)[2].trace()))
+            traces.append(float(alone.normal_equations(unknowns)[2].trace()))
         equation = traces[0]
         pieces = [
             replace(piece, scale=(equation / trace) ** 0.5) if piece.automatic else piece
@@ -253,21 +253,20 @@ def _chunk(model: KAN) -> int:
 def _add(
     piece: Rows,
     trial: Trial,
-    model: KAN,
-    constants: Mapping[str, float],
+    unknowns: Unknowns,
     H: Float[Tensor, "all all"],
     g: Float[Tensor, " all"],
-    size: int,
 ) -> float:
     """Add what a chunk of rows has in the normal equations, and give its value."""
-    rule = piece.rule
+    rule, model = piece.rule, unknowns.model
+    constants, size = unknowns.constants, unknowns.full
     linear = linear_jet(model, piece.x, piece.needs.order, mixed=piece.needs.mixed)
     inner = linear.jet.components.permute(2, 0, 1)
     u = trial.combine(piece.parts, inner, rule).permute(1, 2, 0).contiguous()
     residuals, by_jet, by_constant = _differentiate(piece, u, trial, constants)
     # (rows, components, points, outputs)
     a = rule.full.carry_back(by_jet.permute(1, 3, 0, 2), piece.parts.factor)
-    columns = linear.columns(a.permute(2, 0, 3, 1).contiguous())
+    columns = unknowns.columns(linear.columns(a.permute(2, 0, 3, 1).contiguous()))
     if constants:
         full = torch.zeros(size, size, dtype=torch.float64)
         add_gram(columns, full)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -14,9 +15,6 @@ from edgewise.bases import BSpline
 from edgewise.pde._networks import inner_knots
 from edgewise.pde._rows import problem_points
 from edgewise.pde._trial import Trial
-
-_MOST = 60_000
-"""The largest number of points that is chosen without being asked for."""
 
 
 class Sampling(ABC):
@@ -40,8 +38,8 @@ class Gauss(Sampling):
     Outside of boxes the points that are not in the domain are left out.
 
     Args:
-        points_per_cell: How many for each cell and input; by default 3, more where that is less
-            than four for each unknown number.
+        points_per_cell: How many for each cell and input; by default 3, or as many as give more
+            points on a line than splines, and three for each unknown number.
     """
 
     points_per_cell: int | None = None
@@ -51,17 +49,10 @@ class Gauss(Sampling):
         basis = trial.model.parts()[0][0].basis
         assert isinstance(basis, BSpline)
         knots = inner_knots(basis, trial.bounds)
-        each = self.points_per_cell
-        if each is None:
-            cells = 1
-            for row in knots:
-                cells *= len(row) - 1
-            each = max(3, int(np.ceil((4 * unknowns / cells) ** (1 / len(knots)))))
-            while each > 2 and cells * each ** len(knots) > _MOST:
-                each -= 1
-        nodes, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(each))
+        counts = self._counts([len(row) - 1 for row in knots], basis.degree, unknowns)
         lines, sizes = [], []
-        for row in knots:
+        for row, count in zip(knots, counts, strict=True):
+            nodes, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(count))
             cell = row.diff().unsqueeze(-1)
             lines.append((row[:-1, None] + cell * (nodes + 1) / 2).flatten())
             sizes.append((cell * weights / 2).flatten())
@@ -70,6 +61,16 @@ class Gauss(Sampling):
         space = trial.problem.domain.space
         inside = trial.problem.domain.level(x[:, :space]) > 1e-12
         return x[inside], w[inside]
+
+    def _counts(self, cells: list[int], degree: int, unknowns: int) -> list[int]:
+        """How many points for each cell of each input."""
+        if self.points_per_cell is not None:
+            return [self.points_per_cell] * len(cells)
+        # more than the splines on a line have coefficients
+        counts = [max(3, math.ceil(1.3 * (n + degree) / n)) for n in cells]
+        while math.prod(n * c for n, c in zip(cells, counts, strict=True)) < 3 * unknowns:
+            counts = [count + 1 for count in counts]
+        return counts
 
 
 @dataclass(frozen=True)

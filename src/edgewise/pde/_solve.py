@@ -14,7 +14,7 @@ from edgewise._fit import Monitor, Outcome, OutOfTime, Status
 from edgewise._grid import adapt
 from edgewise._network import KAN
 from edgewise.pde._files import Journal
-from edgewise.pde._networks import finer, laid, moved, separable, steeper
+from edgewise.pde._networks import evolving, finer, laid, moved, separable, steeper
 from edgewise.pde._newton import GaussNewton
 from edgewise.pde._problem import Problem
 from edgewise.pde._rows import System, conditions, interior, problem_points
@@ -36,6 +36,7 @@ def solve(
     refine: bool | int = True,
     relocate: bool = False,
     tolerance: float = 0.0,
+    hold_time: bool | None = None,
     windows: int | Sequence[float] = 1,
     seed: int = 0,
     time: float | None = None,
@@ -60,6 +61,10 @@ def solve(
         refine: How often the grid may be made finer; True for up to four times.
         relocate: Whether knots move to where the solution bends before a grid is made finer.
         tolerance: The residual (root mean square, fresh points) at which it is good enough.
+        hold_time: Whether the functions of time stay as the network has them, and only those of
+            space are found: the network is then linear in its unknowns, and a few steps suffice. By
+            default where no model is given for a problem with time. It takes a network of
+            `evolving`.
         windows: The number of windows of time, or their borders.
         seed: Seed of the network's start (where the model is not given) and of the fresh points.
         time: A budget in seconds.
@@ -86,6 +91,9 @@ def solve(
         True
     """
     spans = windows_of(problem.time, windows)
+    hold_time = model is None and problem.time is not None if hold_time is None else hold_time
+    if hold_time and problem.time is None:
+        raise ConfigError("hold_time is for problems with time, and this one has none.")
     model = _checked(problem, model, seed)
     rounds = 1 + (4 if refine is True else int(refine))
     with Monitor(time, progress, "solve") as monitor:
@@ -96,6 +104,7 @@ def solve(
             rounds,
             relocate,
             tolerance,
+            hold_time,
             seed,
             monitor,
             Journal(checkpoint, problem, model, spans) if checkpoint is not None else None,
@@ -106,6 +115,8 @@ def solve(
 def _checked(problem: Problem, model: KAN | None, seed: int) -> KAN:
     """Make a network if none is given, or check that it goes with the problem."""
     generator = torch.Generator().manual_seed(seed)
+    if model is None and problem.time is not None:
+        return evolving(problem.bounds, outputs=problem.outputs)
     if model is None:
         model = separable(problem.bounds, 8, outputs=problem.outputs)
         start = model.parts()[0][0]
@@ -139,12 +150,14 @@ class _Work:
         rounds: int,
         relocate: bool,
         tolerance: float,
+        hold_time: bool,
         seed: int,
         monitor: Monitor,
         journal: Journal | None,
     ) -> None:
         self.problem, self.solver, self.sampling = problem, solver, sampling
         self.rounds, self.relocate, self.tolerance = rounds, relocate, tolerance
+        self.hold_time = hold_time
         self.seed, self.monitor, self.journal = seed, monitor, journal
         self.constants = {name: float(value) for name, value in problem.unknowns.items()}
         self.history: list[Progress] = []
@@ -155,22 +168,18 @@ class _Work:
     def run(self, model: KAN, spans: Sequence[tuple[float, float] | None]) -> Solution:
         """March through the windows."""
         status = Status(Outcome.CONVERGED, "The residual at fresh points falls no more.")
-        first = model
+        first = laid(model, self.problem.bounds)
+        model, bounds = first, self.problem.bounds
         try:
             for number, window in enumerate(spans):
                 before = self.done[-1] if self.done else None
                 trial = Trial(self.problem, model, window, before)
-                if before is None:
-                    model = laid(model, trial.bounds)
-                else:
-                    model = moved(model, before.bounds, trial.bounds)
+                model = moved(model, bounds, trial.bounds)
                 self._window(number, replace(trial, model=model))
                 # the next begins on the first grid: a window's end is no reason for a finer one
-                model = self.done[-1].model
-                if len(spans) > 1 and model.grid != first.grid:
-                    model = moved(
-                        laid(first, self.done[0].bounds), self.done[0].bounds, self.done[-1].bounds
-                    )
+                model, bounds = self.done[-1].model, trial.bounds
+                if model.grid != first.grid:
+                    model, bounds = first, self.problem.bounds
             if self.fresh and max(self.fresh) <= self.tolerance:
                 status = Status(Outcome.PERFECT, f"The residual is below {self.tolerance:.3g}.")
         except OutOfTime:
@@ -228,16 +237,16 @@ class _Work:
         steps = self.solver.steps
         for part in range(turns):
             model = copy.deepcopy(trial.model)
-            unknowns = Unknowns(model, trial.periodic, self.constants)
+            unknowns = self._unknowns(model, trial)
             unknowns.write(unknowns.read())
             trial = replace(trial, model=model)
             x, weights = self.sampling.points(trial, len(unknowns.read()), self.seed + turn + part)
             if hidden:
                 trial = replace(trial, model=adapt(model, x, margin=0.1))
-                unknowns = Unknowns(trial.model, trial.periodic, self.constants)
+                unknowns = self._unknowns(trial.model, trial)
             boundary = max(200, 2 * len(x) // 10)
             pieces = [interior(trial, x, weights), *conditions(trial, boundary)]
-            system = System(trial, pieces).balanced(trial.model, unknowns.constants, unknowns.full)
+            system = System(trial, pieces).balanced(unknowns)
             count = len(unknowns.read())
 
             def accept(value: float, count: int = count, trial: Trial = trial) -> None:
@@ -263,6 +272,9 @@ class _Work:
             else Progress(number, trial.model.grid, 0, 0.0, fresh, self.monitor.seconds)
         )
         return trial, fresh
+
+    def _unknowns(self, model: KAN, trial: Trial) -> Unknowns:
+        return Unknowns(model, trial.periodic, self.constants, held=self.hold_time)
 
     def _note(self, number: int, trial: Trial, unknowns: Unknowns) -> None:
         """Keep what was being worked on, if it is better than what is kept."""

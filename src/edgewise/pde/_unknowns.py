@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._fit._gauss_newton import ParameterVector
+from edgewise._kernels import Columns
 from edgewise._network import KAN
 from edgewise.bases import BSpline
 
@@ -34,12 +35,14 @@ class Unknowns:
     """What a solver changes: a network's parameters within their constraints, and constants.
 
     Edges from a periodic input have as many parameters less as their splines have derivatives that
-    agree at the ends.
+    agree at the ends. Where the functions of time are held, only the edges from space are free, and
+    the network is linear in them.
 
     Args:
         model: The network; `write` changes it.
         periodic: The inputs whose splines are periodic.
         constants: Constants of the equation that are to be found.
+        held: Whether the edges from the last input, and those after the first layer, stay.
     """
 
     def __init__(
@@ -47,18 +50,26 @@ class Unknowns:
         model: KAN,
         periodic: tuple[int, ...] = (),
         constants: Mapping[str, float] | None = None,
+        *,
+        held: bool = False,
     ) -> None:
         self.model = model
         self.constants = dict(constants or {})
         self.vector = ParameterVector(model)
-        self.full = self.vector.size
-        self.blocks: list[tuple[slice, Tensor | None]] = []
         layer = model.parts()[0][0]
+        inputs, size = layer.mask.nonzero()[:, 1], layer.basis.size
+        self.kept = inputs != model.in_features - 1 if held else None
+        if self.kept is None:
+            self.full = self.vector.size
+        else:
+            inputs = inputs[self.kept]
+            self.full = len(inputs) * size
+        self.blocks: list[tuple[slice, Tensor | None]] = []
         at = 0
         if periodic:
             assert isinstance(layer.basis, BSpline)
-            spaces, size = periodic_space(layer.basis), layer.basis.size
-            for i in layer.mask.nonzero()[:, 1].tolist():
+            spaces = periodic_space(layer.basis)
+            for i in inputs.tolist():
                 self.blocks.append((slice(at, at + size), spaces[i] if i in periodic else None))
                 at += size
         self.blocks.append((slice(at, self.full + len(self.constants)), None))
@@ -66,9 +77,10 @@ class Unknowns:
     def read(self) -> Float[Tensor, " unknowns"]:
         """Give the unknowns; what is not periodic is projected."""
         values = torch.tensor(list(self.constants.values()), dtype=torch.float64)
-        full = torch.cat([self.vector.read(), values])
+        full = torch.cat([self._coefficients(), values])
         return torch.cat([full[at] if Z is None else Z.T @ full[at] for at, Z in self.blocks])
 
+    @torch.no_grad()
     def write(self, vector: Float[Tensor, " unknowns"]) -> None:
         """Set the unknowns."""
         pieces, start = [], 0
@@ -78,9 +90,20 @@ class Unknowns:
             pieces.append(piece if Z is None else Z @ piece)
             start += count
         full = torch.cat(pieces)
-        self.vector.write(full[: self.full])
+        if self.kept is None:
+            self.vector.write(full[: self.full])
+        else:
+            layer = self.model.parts()[0][0]
+            o, i = layer.mask.nonzero()[self.kept].unbind(-1)
+            layer.coef[o, i] = full[: self.full].reshape(-1, layer.basis.size)
         for name, value in zip(self.constants, full[self.full :].tolist(), strict=True):
             self.constants[name] = value
+
+    def columns(self, pieces: list[Columns]) -> list[Columns]:
+        """Take those columns of a network's Jacobian that belong to what is free."""
+        if self.kept is None:
+            return pieces
+        return [pieces[0]._replace(edges=pieces[0].edges[self.kept])]
 
     def reduce(self, H: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         """Carry normal equations over from all parameters to the unknowns."""
@@ -90,3 +113,9 @@ class Unknowns:
         H = torch.cat(columns, 1)
         H = torch.cat([H[at] if Z is None else Z.T @ H[at] for at, Z in self.blocks])
         return H, torch.cat([g[at] if Z is None else Z.T @ g[at] for at, Z in self.blocks])
+
+    def _coefficients(self) -> Tensor:
+        if self.kept is None:
+            return self.vector.read()
+        layer = self.model.parts()[0][0]
+        return layer.coef.detach()[layer.mask][self.kept].flatten()
