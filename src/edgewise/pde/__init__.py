@@ -25,8 +25,8 @@ from edgewise.pde._fields import grad as grad
 from edgewise.pde._fields import laplacian as laplacian
 from edgewise.pde._files import load as load
 from edgewise.pde._files import save as save
-from edgewise.pde._networks import evolving as evolving
 from edgewise.pde._networks import separable as separable
+from edgewise.pde._networks import tensor as tensor
 from edgewise.pde._newton import GaussNewton as GaussNewton
 from edgewise.pde._problem import Order as Order
 from edgewise.pde._problem import Problem as Problem

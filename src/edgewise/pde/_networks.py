@@ -14,12 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
-from edgewise._grid import relocate
 from edgewise._layer import KANLayer
 from edgewise._network import KAN, Nodes
 from edgewise.bases import BSpline
 
-Grid = int | Sequence[int | Tensor]
+Grid = int | Tensor | Sequence[int | Tensor]
 
 
 def separable(
@@ -56,7 +55,7 @@ def separable(
     inputs = len(domain)
     if rank < 1:
         raise ConfigError(f"rank must be at least 1, got {rank}.")
-    grids = [grid] * inputs if isinstance(grid, int) else list(grid)
+    grids = [grid] * inputs if isinstance(grid, int | Tensor) else list(grid)
     if len(grids) != inputs:
         raise ConfigError(f"grid has {len(grids)} entries, the domain {inputs} inputs.")
     basis = BSpline.on(_padded([_knots(g, domain[i]) for i, g in enumerate(grids)]), degree=degree)
@@ -96,25 +95,27 @@ def separable(
 
 
 @torch.no_grad()
-def evolving(
+def tensor(
     domain: Float[Tensor, "inputs 2"],
     *,
     outputs: int = 1,
-    grid: Grid = 16,
-    time_grid: int | Tensor = 1,
+    grid: int | Tensor = 16,
+    last_grid: int | Tensor = 1,
     degree: int = 7,
 ) -> KAN:
-    r"""Make a network for one space coordinate and time: :math:`u = \sum_k f_k(x) B_k(t)`.
+    r"""Make a network of all products of splines in two inputs: :math:`\sum_k f_k(x) B_k(y)`.
 
-    It is a `separable` one with a product for each B-spline of time, all :math:`f_k` being zero at
-    first. Held as they are (`solve(..., hold_time=True)`), the functions of time leave a problem
-    that is as linear as the equation.
+    It is a `separable` one with a product for each B-spline of the last input, all :math:`f_k`
+    being zero at first. Held as they are (`solve(..., hold=True)`), the functions of the last input
+    leave a problem that is as linear as the equation: the way for evolutions in one space
+    coordinate, and for solutions of high rank in the plane.
 
     Args:
         domain: The lower and upper end of each input: `problem.bounds`.
         outputs: The number of outputs, each with products of its own.
-        grid: The number of intervals in space, or knots of one's own.
-        time_grid: The number of intervals in a window of time, or knots.
+        grid: The number of intervals in the first input, or knots of one's own.
+        last_grid: The number of intervals in the last input (of each window, if it is time), or
+            knots.
         degree: The degree of the splines, 1 to 9.
 
     Returns:
@@ -125,19 +126,17 @@ def evolving(
 
     Example:
         >>> domain = torch.tensor([[-1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
-        >>> ew.pde.evolving(domain, grid=40, degree=5).widths
+        >>> ew.pde.tensor(domain, grid=40, degree=5).widths
         [2, (0, 6), 1]
     """
     if len(domain) != 2:
         raise ConfigError(
-            f"evolving takes one space coordinate and time, got {len(domain)} inputs. Use "
-            "separable(...) and hold_time=False."
+            f"tensor takes two inputs, got {len(domain)}. Use separable(...) and hold=False."
         )
-    cells = time_grid if isinstance(time_grid, int) else len(time_grid) - 1
+    cells = last_grid if isinstance(last_grid, int) else len(last_grid) - 1
     modes = cells + degree
-    space = grid if isinstance(grid, int | Tensor) else grid[0]
     rank = modes * outputs
-    model = separable(domain, rank, outputs=outputs, grid=(space, time_grid), degree=degree)
+    model = separable(domain, rank, outputs=outputs, grid=(grid, last_grid), degree=degree)
     first, last = (layer for layer, _ in model.parts())
     first.coef.zero_()
     r = torch.arange(rank)
@@ -213,58 +212,80 @@ def moved(model: KAN, old: Float[Tensor, "inputs 2"], new: Float[Tensor, "inputs
     return model
 
 
-def finer(model: KAN, bounds: Float[Tensor, "inputs 2"], factor: int = 2) -> KAN:
-    """Split every cell of the splines evenly; lines stay lines."""
+def finer(model: KAN, bounds: Float[Tensor, "inputs 2"], rows: list[Tensor] | None = None) -> KAN:
+    """Split every cell of the splines; or lay the first layer on other knots, and leave the rest.
+
+    Lines stay lines.
+    """
     model = copy.deepcopy(model)
     for depth, (layer, _) in enumerate(model.parts()):
         basis = layer.basis
         assert isinstance(basis, BSpline)
-        if basis.degree == 1:
+        if basis.degree == 1 or (depth and rows is not None):
             continue
         ends = bounds if depth == 0 else basis.domain
-        rows = [_split(row, factor) for row in inner_knots(basis, ends)]
-        _carry(layer, basis.with_knots(_padded(rows)), ends)
+        knots = rows or [split(row) for row in inner_knots(basis, ends)]
+        _carry(layer, basis.with_knots(_padded(knots)), ends)
     return model
 
 
-def steeper(model: KAN, bounds: Float[Tensor, "inputs 2"]) -> KAN:
-    """Move the knots of the first layer to where its splines bend most (see `relocate`)."""
-    model = copy.deepcopy(model)
-    layer = model.parts()[0][0]
-    basis = layer.basis
+@torch.no_grad()
+def finer_tensor(
+    model: KAN, bounds: Float[Tensor, "inputs 2"], rows: list[Tensor] | None = None
+) -> KAN:
+    """Make the network of `tensor` on finer cells, or on these knots, that is the same function."""
+    first = model.parts()[0][0]
+    basis = first.basis
     assert isinstance(basis, BSpline)
-    rows = []
-    for i, row in enumerate(inner_knots(basis, bounds)):
-        own = KANLayer.of(basis.select(torch.tensor([i])), layer.coef[:, [i]], layer.mask[:, [i]])
-        _carry(own, BSpline.on(row.unsqueeze(0), degree=basis.degree), bounds[[i]])
-        small = relocate(KAN.of([own], [Nodes(len(own.coef))]))
-        found = small.parts()[0][0].basis
-        assert isinstance(found, BSpline)
-        rows.append(found.inner[0])
-    _carry(layer, basis.with_knots(_padded(rows)), bounds)
-    return model
+    outputs, degree = model.out_features, basis.degree
+    old = inner_knots(basis, bounds)
+    sizes = [len(row) - 1 + degree for row in old]
+    coef = first.coef[::2, 0, : sizes[0]].reshape(outputs, sizes[1], sizes[0])
+    rows = rows or [split(row) for row in old]
+    new = tensor(bounds, outputs=outputs, grid=rows[0], last_grid=rows[1], degree=degree)
+    layer = new.parts()[0][0]
+    assert isinstance(layer.basis, BSpline)
+    x, y = _matrices(layer.basis, basis, bounds)
+    y = y[: len(rows[1]) - 1 + degree, : sizes[1]]
+    carried = torch.einsum("omx,nx,km->okn", coef, x[:, : sizes[0]], y)
+    layer.coef[::2, 0] = carried.flatten(0, 1)
+    return new
 
 
-def _split(row: Tensor, factor: int) -> Tensor:
-    share = torch.arange(factor, dtype=row.dtype) / factor
-    cells = row[:-1].unsqueeze(-1) * (1 - share) + row[1:].unsqueeze(-1) * share
-    return torch.cat([cells.flatten(), row[-1:]])
+def split(row: Float[Tensor, " knots"], cells: Tensor | None = None) -> Float[Tensor, " more"]:
+    """Halve the cells between knots: all, or those that are chosen."""
+    middles = (row[:-1] + row[1:]) / 2
+    if cells is not None:
+        middles = middles[cells]
+    return torch.cat([row, middles]).sort().values
 
 
 @torch.no_grad()
 def _carry(layer: KANLayer, basis: BSpline, bounds: Float[Tensor, "inputs 2"]) -> None:
     """Project a layer's edges onto another basis by least squares within the domain, in place."""
-    columns = [_split(row, 2 * basis.degree) for row in inner_knots(basis, bounds)]
-    most = max(map(len, columns))
-    x = torch.stack([_stretched(column, most) for column in columns], -1)
-    new, old = basis.values(x)[0], layer.basis.values(x)[0]  # type: ignore[union-attr]
-    matrices = [
-        torch.linalg.lstsq(new[:, i], old[:, i], driver="gelsd", rcond=1e-14).solution
-        for i in range(basis.in_features)
-    ]
+    assert isinstance(layer.basis, BSpline)
+    matrices = _matrices(basis, layer.basis, bounds)
     coef = torch.einsum("oik,ink->oin", layer.coef, torch.stack(matrices)).contiguous()
     layer.coef = torch.nn.Parameter(coef)
     layer.basis = basis
+
+
+def _matrices(
+    new: BSpline, old: BSpline, bounds: Float[Tensor, "inputs 2"]
+) -> list[Float[Tensor, "new old"]]:
+    """Give what carries coefficients over, for each input, by least squares within the domain."""
+    share = torch.arange(2 * new.degree, dtype=torch.float64) / (2 * new.degree)
+    columns = []
+    for row in inner_knots(new, bounds):
+        cells = row[:-1, None] * (1 - share) + row[1:, None] * share
+        columns.append(torch.cat([cells.flatten(), row[-1:]]))
+    most = max(map(len, columns))
+    x = torch.stack([_stretched(column, most) for column in columns], -1)
+    theirs, ours = old.values(x)[0], new.values(x)[0]
+    return [
+        torch.linalg.lstsq(ours[:, i], theirs[:, i], driver="gelsd", rcond=1e-14).solution
+        for i in range(new.in_features)
+    ]
 
 
 def _stretched(column: Tensor, count: int) -> Tensor:

@@ -52,6 +52,7 @@ class Solution:
         constants: The constants of the equation that were found.
         history: The steps.
         seconds: The time it took.
+        standard_errors: Those of the constants, where they were found over several windows.
         coarser: The solution on the grid before the last refinement, where there was one.
     """
 
@@ -62,6 +63,7 @@ class Solution:
     constants: Mapping[str, float]
     history: tuple[Progress, ...] = field(repr=False)
     seconds: float
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
     coarser: Solution | None = field(default=None, repr=False)
 
     @property

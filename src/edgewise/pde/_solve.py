@@ -14,11 +14,21 @@ from edgewise._fit import Monitor, Outcome, OutOfTime, Status
 from edgewise._grid import adapt
 from edgewise._network import KAN
 from edgewise.pde._files import Journal
-from edgewise.pde._networks import evolving, finer, laid, moved, separable, steeper
+from edgewise.pde._inverse import find_constants
+from edgewise.pde._networks import (
+    finer,
+    finer_tensor,
+    inner_knots,
+    laid,
+    moved,
+    separable,
+    split,
+    tensor,
+)
 from edgewise.pde._newton import GaussNewton
 from edgewise.pde._problem import Problem
 from edgewise.pde._rows import System, conditions, interior, problem_points
-from edgewise.pde._sampling import Gauss, Sampling
+from edgewise.pde._sampling import Gauss, Sampling, marked
 from edgewise.pde._solution import Progress, Solution, windows_of
 from edgewise.pde._trial import Trial, projected_start
 from edgewise.pde._unknowns import Unknowns
@@ -34,9 +44,9 @@ def solve(
     solver: GaussNewton | None = None,
     sampling: Sampling | None = None,
     refine: bool | int = True,
-    relocate: bool = False,
+    adaptive: bool = False,
     tolerance: float = 0.0,
-    hold_time: bool | None = None,
+    hold: bool | None = None,
     windows: int | Sequence[float] = 1,
     seed: int = 0,
     time: float | None = None,
@@ -49,7 +59,9 @@ def solve(
     which damped Gauss–Newton steps solve: for linear equations with a sum of products or one hidden
     layer tens of steps suffice. Then the grid is made finer and the steps go on, until the residual
     at fresh points falls no more. An evolution is solved in windows of time one after the other;
-    each begins with the end of the one before. Ctrl-C ends the work with the best so far.
+    each begins with the end of the one before. Unknown constants are found together with the
+    network in one window; with several, by Gauss–Newton steps on the data over whole evolutions.
+    Ctrl-C ends the work with the best so far.
 
     Args:
         problem: What to solve.
@@ -59,12 +71,13 @@ def solve(
         solver: How to take steps on one grid; `GaussNewton()` by default.
         sampling: How to choose points; `Gauss()` by default.
         refine: How often the grid may be made finer; True for up to four times.
-        relocate: Whether knots move to where the solution bends before a grid is made finer.
+        adaptive: Whether only those cells are halved that hold most of the residual; for a solution
+            that is steep or singular somewhere. All rounds are then taken.
         tolerance: The residual (root mean square, fresh points) at which it is good enough.
-        hold_time: Whether the functions of time stay as the network has them, and only those of
-            space are found: the network is then linear in its unknowns, and a few steps suffice. By
-            default where no model is given for a problem with time. It takes a network of
-            `evolving`.
+        hold: Whether the functions of the last input stay as the network has them, and only those
+            of the others are found: a network of `tensor` is then linear in its unknowns, and a
+            few steps suffice. By default where no model is given for a problem in one space
+            coordinate and time.
         windows: The number of windows of time, or their borders.
         seed: Seed of the network's start (where the model is not given) and of the fresh points.
         time: A budget in seconds.
@@ -91,20 +104,38 @@ def solve(
         True
     """
     spans = windows_of(problem.time, windows)
-    hold_time = model is None and problem.time is not None if hold_time is None else hold_time
-    if hold_time and problem.time is None:
-        raise ConfigError("hold_time is for problems with time, and this one has none.")
+    evolves = problem.time is not None and problem.inputs == 2
+    hold = model is None and evolves if hold is None else hold
     model = _checked(problem, model, seed)
     rounds = 1 + (4 if refine is True else int(refine))
+    if problem.unknowns and len(spans) > 1:
+        return find_constants(
+            problem,
+            lambda known, left: solve(
+                known,
+                model,
+                solver=solver,
+                sampling=sampling,
+                refine=refine,
+                adaptive=adaptive,
+                tolerance=tolerance,
+                hold=hold,
+                windows=windows,
+                seed=seed,
+                time=left,
+                progress=progress,
+            ),
+            time,
+        )
     with Monitor(time, progress, "solve") as monitor:
         work = _Work(
             problem,
             solver or GaussNewton(),
             sampling or Gauss(),
             rounds,
-            relocate,
+            adaptive,
             tolerance,
-            hold_time,
+            hold,
             seed,
             monitor,
             Journal(checkpoint, problem, model, spans) if checkpoint is not None else None,
@@ -115,8 +146,8 @@ def solve(
 def _checked(problem: Problem, model: KAN | None, seed: int) -> KAN:
     """Make a network if none is given, or check that it goes with the problem."""
     generator = torch.Generator().manual_seed(seed)
-    if model is None and problem.time is not None:
-        return evolving(problem.bounds, outputs=problem.outputs)
+    if model is None and problem.time is not None and problem.inputs == 2:
+        return tensor(problem.bounds, outputs=problem.outputs)
     if model is None:
         model = separable(problem.bounds, 8, outputs=problem.outputs)
         start = model.parts()[0][0]
@@ -148,16 +179,16 @@ class _Work:
         solver: GaussNewton,
         sampling: Sampling,
         rounds: int,
-        relocate: bool,
+        adaptive: bool,
         tolerance: float,
-        hold_time: bool,
+        hold: bool,
         seed: int,
         monitor: Monitor,
         journal: Journal | None,
     ) -> None:
         self.problem, self.solver, self.sampling = problem, solver, sampling
-        self.rounds, self.relocate, self.tolerance = rounds, relocate, tolerance
-        self.hold_time = hold_time
+        self.rounds, self.adaptive, self.tolerance = rounds, adaptive, tolerance
+        self.hold = hold
         self.seed, self.monitor, self.journal = seed, monitor, journal
         self.constants = {name: float(value) for name, value in problem.unknowns.items()}
         self.history: list[Progress] = []
@@ -178,7 +209,7 @@ class _Work:
                 self._window(number, replace(trial, model=model))
                 # the next begins on the first grid: a window's end is no reason for a finer one
                 model, bounds = self.done[-1].model, trial.bounds
-                if model.grid != first.grid:
+                if model.grid != first.grid and not self.adaptive:
                     model, bounds = first, self.problem.bounds
             if self.fresh and max(self.fresh) <= self.tolerance:
                 status = Status(Outcome.PERFECT, f"The residual is below {self.tolerance:.3g}.")
@@ -204,9 +235,10 @@ class _Work:
                     break
                 trial = self._finer(best)
             trial, fresh = self._descend(number, trial, fresh_start=best is None, turn=turn)
-            if best is None or fresh < best_fresh:
+            # fresh points hardly see the small cells at a singularity
+            if best is None or fresh < best_fresh or (self.adaptive and fresh < 2 * best_fresh):
                 coarser = best if best is not None else trial
-                enough = best is not None and fresh > 0.7 * best_fresh
+                enough = best is not None and fresh > 0.7 * best_fresh and not self.adaptive
                 best, best_fresh = trial, fresh
                 self._keep(number, best, coarser, fresh)
                 if self.journal is not None:
@@ -217,11 +249,15 @@ class _Work:
                 break
 
     def _finer(self, trial: Trial) -> Trial:
-        model, bounds = trial.model, trial.bounds
-        if self.relocate:
-            model = steeper(model, bounds)
-        model = finer(model, bounds)
-        return replace(trial, model=model)
+        model, bounds, rows = trial.model, trial.bounds, None
+        if self.adaptive:
+            x, weights = self.sampling.points(trial, 1, self.seed)
+            basis = model.parts()[0][0].basis
+            cells = marked(trial, x, weights, self.constants)
+            knots = inner_knots(basis, bounds)  # type: ignore[arg-type]
+            rows = [split(row, where) for row, where in zip(knots, cells, strict=True)]
+        change = finer_tensor if self.hold else finer
+        return replace(trial, model=change(model, bounds, rows))
 
     def _descend(
         self, number: int, trial: Trial, *, fresh_start: bool, turn: int
@@ -274,7 +310,7 @@ class _Work:
         return trial, fresh
 
     def _unknowns(self, model: KAN, trial: Trial) -> Unknowns:
-        return Unknowns(model, trial.periodic, self.constants, held=self.hold_time)
+        return Unknowns(model, trial.periodic, self.constants, held=self.hold)
 
     def _note(self, number: int, trial: Trial, unknowns: Unknowns) -> None:
         """Keep what was being worked on, if it is better than what is kept."""

@@ -35,8 +35,8 @@ class Unknowns:
     """What a solver changes: a network's parameters within their constraints, and constants.
 
     Edges from a periodic input have as many parameters less as their splines have derivatives that
-    agree at the ends. Where the functions of time are held, only the edges from space are free, and
-    the network is linear in them.
+    agree at the ends. Where the functions of the last input are held, only edges from the others
+    are free, and a network of products is linear in them.
 
     Args:
         model: The network; `write` changes it.
