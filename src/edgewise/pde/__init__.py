@@ -21,6 +21,7 @@ from edgewise.pde._fields import dt as dt
 from edgewise.pde._fields import dx as dx
 from edgewise.pde._fields import dy as dy
 from edgewise.pde._fields import dz as dz
+from edgewise.pde._fields import fields as fields
 from edgewise.pde._fields import grad as grad
 from edgewise.pde._fields import laplacian as laplacian
 from edgewise.pde._files import load as load

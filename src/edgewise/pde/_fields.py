@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
-from edgewise._jets import Partial
+from edgewise._jets import Partial, jet
+from edgewise._network import KAN
 
 Fields: TypeAlias = "Field | tuple[Field, ...]"
 
@@ -113,6 +114,45 @@ class Field:
 
 def _plain(item: Any) -> Any:
     return item.value if isinstance(item, Field) else item
+
+
+def fields_of(
+    components: Float[Tensor, "points outputs components"],
+    partials: Any,
+    space: int,
+    asked: set | None = None,
+) -> Any:
+    """Make a field, or a tuple of them, from jets."""
+    found: set = set() if asked is None else asked
+    inputs = 1 + max((i for partial in partials for i in partial), default=0)
+    every = tuple(
+        Field(components[:, o], partials, space, inputs, found) for o in range(components.shape[1])
+    )
+    return every[0] if len(every) == 1 else every
+
+
+def fields(
+    model: KAN, x: Float[Tensor, "points inputs"], order: int = 2, *, mixed: bool = True
+) -> Any:
+    """Give a network as the field that operators take, or as a tuple of fields.
+
+    Args:
+        model: The network; all its inputs count as space.
+        x: Points.
+        order: The highest derivative in each input, 1 to 4.
+        mixed: Whether second derivatives in two inputs are wanted.
+
+    Raises:
+        ConfigError: If `order` is not from 1 to 4, or is 1 with `mixed`.
+        ShapeError: If x is not of shape (points, inputs).
+
+    Example:
+        >>> u = ew.pde.fields(model, x)
+        >>> ew.pde.grad(u).shape
+        torch.Size([100, 2])
+    """
+    found = jet(model, x, order, mixed=mixed)
+    return fields_of(found.components, found.partials, model.in_features)
 
 
 def d(u: Field, *inputs: int) -> Float[Tensor, " points"]:

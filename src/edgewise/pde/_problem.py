@@ -26,7 +26,7 @@ from edgewise.pde._conditions import (
     names,
 )
 from edgewise.pde._domains import Box, Domain
-from edgewise.pde._fields import Field
+from edgewise.pde._fields import Field, fields_of
 
 Equation = Callable[..., Any]
 """Residuals from fields, points and unknown constants."""
@@ -231,21 +231,6 @@ def probe(problem: Problem, statement: Equation, what: str) -> Order:
     if not rows.requires_grad:
         raise ConfigError(f"The {what} does not depend on u: it has nothing to solve for.")
     return Order(max([1, *map(len, asked)]), any(len(set(partial)) > 1 for partial in asked))
-
-
-def fields_of(
-    components: Float[Tensor, "points outputs components"],
-    partials: Any,
-    space: int,
-    asked: set | None = None,
-) -> Any:
-    """Make a field, or a tuple of them, from jets."""
-    found: set = set() if asked is None else asked
-    inputs = 1 + max((i for partial in partials for i in partial), default=0)
-    every = tuple(
-        Field(components[:, o], partials, space, inputs, found) for o in range(components.shape[1])
-    )
-    return every[0] if len(every) == 1 else every
 
 
 def as_rows(result: Any, count: int, what: str) -> Float[Tensor, "points rows"]:

@@ -20,8 +20,8 @@ from edgewise._kernels import gram as add_gram
 from edgewise._kernels import mirror, pull
 from edgewise._network import KAN
 from edgewise.pde._conditions import Dirichlet, Neumann, Observed, Robin, evaluate, names
-from edgewise.pde._fields import Field
-from edgewise.pde._problem import Equation, Order, Problem, as_rows, fields_of
+from edgewise.pde._fields import Field, fields_of
+from edgewise.pde._problem import Equation, Order, Problem, as_rows
 from edgewise.pde._trial import Parts, Trial, is_exact
 from edgewise.pde._unknowns import Unknowns
 

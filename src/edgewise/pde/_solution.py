@@ -14,7 +14,8 @@ from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._fit import Status
 from edgewise._jets import Jet, Leibniz
 from edgewise._network import KAN
-from edgewise.pde._problem import Problem, fields_of
+from edgewise.pde._fields import fields_of
+from edgewise.pde._problem import Problem
 from edgewise.pde._rows import System, interior
 from edgewise.pde._trial import Trial
 
