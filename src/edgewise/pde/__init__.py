@@ -1,5 +1,6 @@
 """Differential equations: domains, conditions, operators; `solve` finds a network that obeys."""
 
+from edgewise.pde import plot as plot
 from edgewise.pde._conditions import Condition as Condition
 from edgewise.pde._conditions import Dirichlet as Dirichlet
 from edgewise.pde._conditions import Initial as Initial
@@ -38,3 +39,4 @@ from edgewise.pde._sampling import Sobol as Sobol
 from edgewise.pde._solution import Progress as Progress
 from edgewise.pde._solution import Solution as Solution
 from edgewise.pde._solve import solve as solve
+from edgewise.pde._symbolize import symbolize as symbolize
