@@ -265,7 +265,7 @@ def allen_cahn(seed: int) -> pde.Solution:
     pieces = [
         graded(14, 0, 0.06, 0, 0.004),
         torch.linspace(0.06, 0.4, 19, dtype=torch.float64),
-        torch.linspace(0.4, 0.6, 41, dtype=torch.float64),
+        torch.linspace(0.4, 0.6, 51, dtype=torch.float64),
         torch.linspace(0.6, 0.94, 13, dtype=torch.float64),
         graded(16, 0.94, 1, 1, 0.004),
     ]
@@ -275,9 +275,15 @@ def allen_cahn(seed: int) -> pde.Solution:
 
 
 def viscosity(seed: int) -> pde.Solution:
+    """The rows are drawn within 0.05 of the shock: elsewhere the flow hardly feels the viscosity.
+
+    From 200 rows of the whole table, of which two or three are in the shock, the standard error is
+    1.7 %, whatever the method.
+    """
     x, u = reference("burgers_shock")
+    near = (x[:, 0].abs() <= 0.05).nonzero()[:, 0]
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(x), generator=generator)[:200]
+    rows = near[torch.randperm(len(near), generator=generator)[:200]]
     noise = torch.randn(200, dtype=torch.float64, generator=generator)
     observed = pde.Observed(x[rows], u[rows] + 0.01 * u.std() * noise)
     return _march(_burgers([observed], viscosity=0.01), graded(64, -1, 1, 0, 0.02), 12, seed)

@@ -12,6 +12,7 @@ from torch import Tensor
 import edgewise as ew
 from edgewise import pde
 from edgewise._jets import Leibniz
+from edgewise.pde._broyden import minimize
 from edgewise.pde._networks import finer, moved
 from edgewise.pde._rows import System, conditions, interior
 from edgewise.pde._trial import Trial, jet_of
@@ -174,6 +175,84 @@ def test_constant_is_found_from_data() -> None:
     solution = pde.solve(problem, progress=False)
     assert abs(solution.constants["rate"] - 1.7) < 1e-8
     assert problem.unknowns["rate"] == 0.5
+
+
+# energies
+
+
+def test_energy_is_least() -> None:
+    problem = pde.Problem(
+        SQUARE,
+        lambda u, x: pde.grad(u).square().sum(-1) / 2 - 2 * PI**2 * bump(x) * u.value,
+        [pde.Dirichlet(0.0)],
+        energy=True,
+    )
+    torch.manual_seed(0)
+    model = pde.separable(problem.bounds, 2, grid=6, degree=5)
+    solution = pde.solve(problem, model, refine=False, progress=False)
+    assert error(solution, bump) < 1e-3
+    # the least energy is minus half of its part that is quadratic: -pi^2 / 4 as a mean
+    assert solution.residual == pytest.approx(-(PI**2) / 4, rel=0.1)
+    with pytest.raises(ew.ConfigError, match="no sum of squares"):
+        pde.solve(problem, solver=pde.GaussNewton(), progress=False)
+
+
+def test_broyden_finds_a_minimum() -> None:
+    def rosenbrock(x: Tensor) -> tuple[float, Tensor]:
+        with torch.enable_grad():
+            x = x.clone().requires_grad_()
+            value = (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+            (slope,) = torch.autograd.grad(value, x)
+        return float(value.detach()), slope
+
+    start = torch.linspace(-1.5, 2, 12, dtype=torch.float64)
+    found, value = minimize(rosenbrock, start, 400, 1e-20)
+    assert value < 1e-20
+    torch.testing.assert_close(found, torch.ones(12, dtype=torch.float64), atol=1e-8, rtol=0)
+
+
+def test_broyden_solves_least_squares_too() -> None:
+    problem = pde.Problem(
+        pde.Interval(0, 1), lambda u, x: pde.dx(u, 2) + torch.exp(u), [pde.Dirichlet(0.0)]
+    )
+    model = pde.separable(problem.bounds, 1, grid=4, degree=5)
+    settings: dict[str, Any] = {"refine": False, "progress": False}
+    a = pde.solve(problem, model, solver=pde.SelfScaledBroyden(), **settings)
+    b = pde.solve(problem, model, **settings)
+    x = problem.points(50)
+    torch.testing.assert_close(a(x), b(x), atol=1e-6, rtol=0)
+
+
+# closed forms and pictures
+
+
+def test_closed_form() -> None:
+    solution = pde.solve(poisson(), refine=1, seed=0, progress=False)
+    formula = pde.symbolize(solution, ew.KAN([2, (0, 1), 1], degree=5), progress=False)
+    assert str(formula.expr) == "sin(pi*x_1)*sin(pi*x_2)"
+
+
+def test_pictures(tmp_path: Any) -> None:
+    problem = pde.Problem(
+        pde.Interval(-1, 1),
+        lambda u, x: pde.dt(u) - pde.laplacian(u),
+        [pde.Dirichlet(), pde.Initial(lambda x: torch.cos(PI * x[:, 0] / 2))],
+        time=(0, 1),
+    )
+    model = pde.tensor(problem.bounds, grid=4, degree=5)
+    solution = pde.solve(problem, model, hold=True, refine=False, progress=False)
+    image = pde.plot.field(solution).axes[0].images[0]
+    assert image.get_array().max() == pytest.approx(1.0, abs=1e-3)
+    assert pde.plot.residual(solution).axes[0].images
+    lines = pde.plot.slices(solution, [0.0, 0.5]).axes[0].lines
+    x, u = lines[1].get_data()
+    exact = torch.exp(torch.tensor(-(PI**2) / 8)) * torch.cos(PI * torch.as_tensor(x) / 2)
+    torch.testing.assert_close(torch.as_tensor(u), exact.double(), atol=1e-4, rtol=0)
+    film = pde.plot.film(solution, frames=3)
+    film.save(tmp_path / "film.gif", writer="pillow")
+    assert (tmp_path / "film.gif").stat().st_size > 1000
+    with pytest.raises(ew.ConfigError, match="from 0"):
+        pde.plot.slices(solution, [2.0])
 
 
 # the sums against autograd

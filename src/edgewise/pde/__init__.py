@@ -1,6 +1,7 @@
 """Differential equations: domains, conditions, operators; `solve` finds a network that obeys."""
 
 from edgewise.pde import plot as plot
+from edgewise.pde._broyden import SelfScaledBroyden as SelfScaledBroyden
 from edgewise.pde._conditions import Condition as Condition
 from edgewise.pde._conditions import Dirichlet as Dirichlet
 from edgewise.pde._conditions import Initial as Initial
@@ -30,6 +31,7 @@ from edgewise.pde._files import save as save
 from edgewise.pde._networks import separable as separable
 from edgewise.pde._networks import tensor as tensor
 from edgewise.pde._newton import GaussNewton as GaussNewton
+from edgewise.pde._newton import Steps as Steps
 from edgewise.pde._problem import Order as Order
 from edgewise.pde._problem import Problem as Problem
 from edgewise.pde._sampling import Adaptive as Adaptive

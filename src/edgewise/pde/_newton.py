@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,22 @@ from edgewise.pde._unknowns import Unknowns
 
 
 @dataclass(frozen=True)
-class GaussNewton:
+class Steps(ABC):
+    """A way to make the residuals of a problem smaller on one grid.
+
+    Args:
+        steps: The largest number of steps.
+    """
+
+    steps: int = 100
+
+    @abstractmethod
+    def descend(self, system: System, unknowns: Unknowns, accept: Callable[[float], None]) -> float:
+        """Take steps, tell the value after each, and give the last; `unknowns` holds the result."""
+
+
+@dataclass(frozen=True)
+class GaussNewton(Steps):
     """Levenberg–Marquardt steps (natural gradient descent) with gain-ratio damping (Nielsen 1999).
 
     Where a step does not lower the residual it is halved once, then damped more.

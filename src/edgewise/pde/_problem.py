@@ -53,6 +53,8 @@ class Problem:
         time: When time begins and ends; none by default.
         outputs: The number of unknown fields.
         unknowns: Constants of the equation that are to be found, by name, with their first guesses.
+        energy: Whether `equation` gives the density of an energy, whose mean over the domain is to
+            be least, instead of a residual. `solve` then takes `SelfScaledBroyden`.
 
     Raises:
         ConfigError: If there is no condition, one is outside of the domain, or the equation takes
@@ -77,6 +79,7 @@ class Problem:
     time: tuple[float, float] | None = None
     outputs: int = 1
     unknowns: Mapping[str, float] = field(default_factory=dict)
+    energy: bool = False
     needs: Order = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +90,8 @@ class Problem:
         if self.outputs < 1:
             raise ConfigError(f"A problem has at least one field, got outputs={self.outputs}.")
         object.__setattr__(self, "conditions", tuple(self.conditions))
+        if self.energy and (self.time is not None or self.unknowns):
+            raise ConfigError("An energy is for problems without time and unknown constants.")
         _check_arguments(self.equation, self.unknowns)
         self._check_conditions()
         for condition in self.conditions:

@@ -43,6 +43,7 @@ class Rows:
         parts: Jets of the trial function's lift and factor.
         scale: The weight of the whole.
         automatic: Whether the scale is balanced with the equation's.
+        energy: Whether the statement gives a density whose mean is to be least, not a residual.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Rows:
     parts: Parts
     scale: float = 1.0
     automatic: bool = False
+    energy: bool = False
 
     @property
     def rule(self) -> Leibniz:
@@ -77,7 +79,12 @@ class Rows:
         """Evaluate the residuals from jets of u, (points, outputs, components)."""
         u = fields_of(jets, self.rule.partials, space)
         rows = as_rows(self.statement(u, self.x, self.extra, **constants), len(self.x), self.name)
-        return rows * (self.scale * self.root).unsqueeze(-1)
+        root = self.root.square() if self.energy else self.scale * self.root
+        return rows * root.unsqueeze(-1)
+
+    def value(self, rows: Tensor) -> float:
+        """Half the sum of squared residuals, or the energy."""
+        return float(rows.sum() if self.energy else 0.5 * rows.square().sum())
 
 
 def interior(trial: Trial, x: Tensor, weights: Tensor | None = None) -> Rows:
@@ -88,7 +95,8 @@ def interior(trial: Trial, x: Tensor, weights: Tensor | None = None) -> Rows:
     def statement(u: Any, x: Tensor, extra: Tensor, **constants: Any) -> Any:
         return problem.equation(u, x, **constants)
 
-    return _rows("equation", trial, statement, problem.needs, x, weights, x[:, :0])
+    rows = _rows("equation", trial, statement, problem.needs, x, weights, x[:, :0])
+    return replace(rows, energy=problem.energy)
 
 
 def conditions(trial: Trial, count: int) -> list[Rows]:
@@ -198,8 +206,18 @@ class System:
         return [self._residuals(piece, model, constants) for piece in self.pieces]
 
     def value(self, model: KAN, constants: Mapping[str, float]) -> float:
-        """Half the sum of the squares."""
-        return 0.5 * sum(float(r.square().sum()) for r in self.residuals(model, constants))
+        """Half the sum of the squares, and the energy if there is one."""
+        found = self.residuals(model, constants)
+        return sum(piece.value(rows) for piece, rows in zip(self.pieces, found, strict=True))
+
+    def gradient(self, unknowns: Unknowns) -> tuple[float, Tensor]:
+        """Give the value and its gradient in the unknowns."""
+        g = torch.zeros(unknowns.full + len(unknowns.constants), dtype=torch.float64)
+        value = 0.0
+        for piece in self.pieces:
+            for chunk in piece.split(_chunk(unknowns.model)):
+                value += _add(chunk, self.trial, unknowns, None, g)
+        return value, unknowns.reduce_vector(g)
 
     def normal_equations(self, unknowns: Unknowns) -> tuple[float, Tensor, Tensor]:
         """Give the value, its gradient and the Gauss–Newton matrix in the unknowns."""
@@ -219,7 +237,7 @@ class System:
             return self
         traces = []
         for piece in self.pieces:
-            alone = System(self.trial, [replace(piece, scale=1.0)])
+            alone = System(self.trial, [replace(piece, scale=1.0, energy=False)])
             traces.append(float(alone.normal_equations(unknowns)[2].trace()))
         equation = traces[0]
         pieces = [
@@ -254,7 +272,7 @@ def _add(
     piece: Rows,
     trial: Trial,
     unknowns: Unknowns,
-    H: Float[Tensor, "all all"],
+    H: Float[Tensor, "all all"] | None,
     g: Float[Tensor, " all"],
 ) -> float:
     """Add what a chunk of rows has in the normal equations, and give its value."""
@@ -267,24 +285,27 @@ def _add(
     # (rows, components, points, outputs)
     a = rule.full.carry_back(by_jet.permute(1, 3, 0, 2), piece.parts.factor)
     columns = unknowns.columns(linear.columns(a.permute(2, 0, 3, 1).contiguous()))
-    if constants:
+    if H is not None and constants:
         full = torch.zeros(size, size, dtype=torch.float64)
         add_gram(columns, full)
         H[:size, :size] += full.triu()
-    else:
+    elif H is not None:
         add_gram(columns, H)
+    signal = torch.ones_like(residuals) if piece.energy else residuals
 
     def pulled(signal: Tensor) -> Tensor:
         signal = signal.reshape(-1, 1, 1)
         return torch.cat([pull(column._replace(signal=signal)) for column in columns])
 
-    g[:size] += pulled(residuals)
+    g[:size] += pulled(signal)
     for k in range(len(constants)):
-        g[size + k] += (by_constant[k] * residuals).sum()
+        g[size + k] += (by_constant[k] * signal).sum()
+        if H is None:
+            continue
         H[:size, size + k] += pulled(by_constant[k])
         for m in range(k, len(constants)):
             H[size + k, size + m] += (by_constant[k] * by_constant[m]).sum()
-    return 0.5 * float(residuals.square().sum())
+    return piece.value(residuals)
 
 
 def _differentiate(

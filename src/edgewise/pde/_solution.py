@@ -49,7 +49,8 @@ class Solution:
         problem: What was solved.
         trials: The trial function of each window of time, from first to last.
         status: How the work ended.
-        residual: The root mean square of the equation's residual at fresh points.
+        residual: The root mean square of the equation's residual at fresh points; for an energy,
+            its mean there.
         constants: The constants of the equation that were found.
         history: The steps.
         seconds: The time it took.

@@ -13,6 +13,7 @@ from edgewise._errors import ConfigError
 from edgewise._fit import Monitor, Outcome, OutOfTime, Status
 from edgewise._grid import adapt
 from edgewise._network import KAN
+from edgewise.pde._broyden import SelfScaledBroyden
 from edgewise.pde._files import Journal
 from edgewise.pde._inverse import find_constants
 from edgewise.pde._networks import (
@@ -25,7 +26,7 @@ from edgewise.pde._networks import (
     split,
     tensor,
 )
-from edgewise.pde._newton import GaussNewton
+from edgewise.pde._newton import GaussNewton, Steps
 from edgewise.pde._problem import Problem
 from edgewise.pde._rows import System, conditions, interior, problem_points
 from edgewise.pde._sampling import Gauss, Sampling, marked
@@ -41,7 +42,7 @@ def solve(
     problem: Problem,
     model: KAN | None = None,
     *,
-    solver: GaussNewton | None = None,
+    solver: Steps | None = None,
     sampling: Sampling | None = None,
     refine: bool | int = True,
     adaptive: bool = False,
@@ -68,7 +69,8 @@ def solve(
         model: The network, with as many inputs and outputs as the problem; it is not changed, and
             its first grid is laid over the domain. By default a sum of 8 products (see
             `separable`).
-        solver: How to take steps on one grid; `GaussNewton()` by default.
+        solver: How to take steps on one grid: `GaussNewton()` by default, `SelfScaledBroyden()`
+            for an energy.
         sampling: How to choose points; `Gauss()` by default.
         refine: How often the grid may be made finer; True for up to four times.
         adaptive: Whether only those cells are halved that hold most of the residual; for a solution
@@ -106,6 +108,13 @@ def solve(
     spans = windows_of(problem.time, windows)
     evolves = problem.time is not None and problem.inputs == 2
     hold = model is None and evolves if hold is None else hold
+    if solver is None:
+        solver = SelfScaledBroyden() if problem.energy else GaussNewton()
+    if problem.energy and not isinstance(solver, SelfScaledBroyden):
+        raise ConfigError(
+            "An energy is no sum of squares: solve it with SelfScaledBroyden(), not with "
+            f"{type(solver).__name__}."
+        )
     model = _checked(problem, model, seed)
     rounds = 1 + (4 if refine is True else int(refine))
     if problem.unknowns and len(spans) > 1:
@@ -130,7 +139,7 @@ def solve(
     with Monitor(time, progress, "solve") as monitor:
         work = _Work(
             problem,
-            solver or GaussNewton(),
+            solver,
             sampling or Gauss(),
             rounds,
             adaptive,
@@ -176,7 +185,7 @@ class _Work:
     def __init__(
         self,
         problem: Problem,
-        solver: GaussNewton,
+        solver: Steps,
         sampling: Sampling,
         rounds: int,
         adaptive: bool,
@@ -211,7 +220,7 @@ class _Work:
                 model, bounds = self.done[-1].model, trial.bounds
                 if model.grid != first.grid and not self.adaptive:
                     model, bounds = first, self.problem.bounds
-            if self.fresh and max(self.fresh) <= self.tolerance:
+            if self.fresh and max(self.fresh) <= self.tolerance and not self.problem.energy:
                 status = Status(Outcome.PERFECT, f"The residual is below {self.tolerance:.3g}.")
         except OutOfTime:
             status = Status(Outcome.OUT_OF_TIME, "The time was over; give more with time=...")
@@ -231,14 +240,15 @@ class _Work:
         self._keep(number, best or trial, coarser, best_fresh)
         for turn in range(first, self.rounds):
             if best is not None:
-                if best_fresh <= self.tolerance:
+                if best_fresh <= self.tolerance and not self.problem.energy:
                     break
                 trial = self._finer(best)
             trial, fresh = self._descend(number, trial, fresh_start=best is None, turn=turn)
             # fresh points hardly see the small cells at a singularity
             if best is None or fresh < best_fresh or (self.adaptive and fresh < 2 * best_fresh):
                 coarser = best if best is not None else trial
-                enough = best is not None and fresh > 0.7 * best_fresh and not self.adaptive
+                slow = best is not None and not self.problem.energy and fresh > 0.7 * best_fresh
+                enough = slow and not self.adaptive
                 best, best_fresh = trial, fresh
                 self._keep(number, best, coarser, fresh)
                 if self.journal is not None:
@@ -287,7 +297,7 @@ class _Work:
 
             def accept(value: float, count: int = count, trial: Trial = trial) -> None:
                 self.monitor.check_time()
-                residual = (2 * value) ** 0.5
+                residual = value if self.problem.energy else (2 * value) ** 0.5
                 grid = trial.model.grid
                 self.history.append(
                     Progress(number, grid, count, residual, None, self.monitor.seconds)
@@ -330,12 +340,13 @@ class _Work:
         """The root mean square of the equation's residual at fresh points."""
         x = problem_points(self.problem, trial, _FRESH, self.seed + 12345)
         value = System(trial, [interior(trial, x)]).value(trial.model, self.constants)
-        return (2 * value) ** 0.5
+        return value if self.problem.energy else (2 * value) ** 0.5
 
     def _solution(self, status: Status, spans: int) -> Solution:
         trials = tuple(self.done)
         refined = any(a is not b for a, b in zip(self.done, self.coarser, strict=True))
         mean = (sum(f**2 for f in self.fresh) / max(len(self.fresh), 1)) ** 0.5
+        mean = self.fresh[0] if self.problem.energy and self.fresh else mean
         solution = Solution(
             problem=self.problem,
             trials=trials,

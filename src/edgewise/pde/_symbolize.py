@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from edgewise._errors import ConfigError
 from edgewise._fit import fit
 from edgewise._network import KAN
@@ -29,7 +31,8 @@ def symbolize(
     """Find a formula for a solution.
 
     The network that solves a problem is made to be precise, not to be read, and boundary values are
-    outside of it. So a small network is fitted to values of the solution, and read.
+    outside of it. So a small network is fitted to values of the solution, and read. Noise of the
+    size of the estimated error is added, since what is below it is no part of the solution.
 
     Args:
         solution: What `solve` gave.
@@ -66,6 +69,10 @@ def symbolize(
         )
     x = solution.problem.points(count, seed)
     u = solution(x)[:, [output]].detach()
+    if solution.coarser is not None:  # what is below the solution's error is not to be read
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(u.shape, dtype=u.dtype, generator=generator)
+        u = u + solution.error_estimate() * float(u.square().mean().sqrt()) * noise
     found = fit(model, x, u, seed=seed, time=time, progress=progress).model
     return read(
         prune(found, x),

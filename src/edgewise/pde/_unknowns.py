@@ -112,7 +112,11 @@ class Unknowns:
         columns = [H[:, at] if Z is None else H[:, at] @ Z for at, Z in self.blocks]
         H = torch.cat(columns, 1)
         H = torch.cat([H[at] if Z is None else Z.T @ H[at] for at, Z in self.blocks])
-        return H, torch.cat([g[at] if Z is None else Z.T @ g[at] for at, Z in self.blocks])
+        return H, self.reduce_vector(g)
+
+    def reduce_vector(self, g: Tensor) -> Tensor:
+        """Carry a gradient over from all parameters to the unknowns."""
+        return torch.cat([g[at] if Z is None else Z.T @ g[at] for at, Z in self.blocks])
 
     def _coefficients(self) -> Tensor:
         if self.kept is None:

@@ -93,7 +93,7 @@ def slices(
         if not low <= value <= high:
             raise ConfigError(f"The input {axis} goes from {low} to {high}, got {value}.")
     figure, axes = new_axes(6.4, 3.8)
-    line = torch.linspace(*problem.bounds[1 - axis].tolist(), 401, dtype=torch.float64)
+    line = _line(problem.bounds[1 - axis], 401)
     names = _names(solution)
     blues = require("matplotlib", "plot").colormaps["viridis"]
     for number, value in enumerate(at):
@@ -129,7 +129,7 @@ def film(solution: Solution, output: int = 0, *, frames: int = 60) -> Any:
     if problem.time is None or problem.domain.space > 2:
         raise ConfigError("film shows an evolution in one or two space coordinates.")
     moments = torch.linspace(*problem.time, frames, dtype=torch.float64).tolist()
-    pictures = []
+    pictures, x = [], problem.bounds
     for moment in moments:
         x, inside = _mesh(solution, moment, evolving=True)
         u = torch.full((len(x),), math.nan, dtype=torch.float64)
@@ -172,13 +172,17 @@ def _mesh(
     fixed = problem.time is not None and (evolving or problem.domain.space == 2)
     if len(bounds) - fixed > 2:
         raise ConfigError(f"A picture takes one or two inputs, this problem has {len(bounds)}.")
-    lines = [torch.linspace(*ends.tolist(), _SIDE, dtype=torch.float64) for ends in bounds]
+    lines = [_line(ends, _SIDE) for ends in bounds]
     if fixed:
         assert problem.time is not None
         moment = problem.time[1] if time is None else time
         lines[-1] = torch.tensor([moment], dtype=torch.float64)
     x = torch.cartesian_prod(*lines).reshape(-1, len(bounds))
     return x, problem.domain.contains(x[:, : problem.domain.space])
+
+
+def _line(ends: Tensor, count: int) -> Tensor:
+    return torch.linspace(float(ends[0]), float(ends[1]), count, dtype=torch.float64)
 
 
 def _picture(solution: Solution, u: Tensor, name: str) -> Figure:
