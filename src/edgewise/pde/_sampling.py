@@ -40,7 +40,8 @@ class Gauss(Sampling):
 
     Args:
         points_per_cell: How many for each cell and input; by default 3, or as many as give more
-            points on a line than splines, and three for each unknown number.
+            points on a line than splines, and three for each unknown number (ten, where the network
+            has hidden splines).
     """
 
     points_per_cell: int | None = None
@@ -50,8 +51,10 @@ class Gauss(Sampling):
         basis = trial.model.parts()[0][0].basis
         assert isinstance(basis, BSpline)
         knots = inner_knots(basis, trial.bounds)
+        hidden = any(layer.basis.degree > 1 for layer, _ in trial.model.parts()[1:])  # type: ignore
+        wanted = (10 if hidden else 3) * unknowns  # splines of splines need more to be told apart
         counts = self._counts(
-            [len(row) - 1 for row in knots], basis.degree, unknowns, trial.problem.energy
+            [len(row) - 1 for row in knots], basis.degree, wanted, trial.problem.energy
         )
         lines, sizes = [], []
         for row, count in zip(knots, counts, strict=True):
@@ -65,7 +68,7 @@ class Gauss(Sampling):
         inside = trial.problem.domain.level(x[:, :space]) > 1e-12
         return x[inside], w[inside]
 
-    def _counts(self, cells: list[int], degree: int, unknowns: int, energy: bool) -> list[int]:
+    def _counts(self, cells: list[int], degree: int, wanted: int, energy: bool) -> list[int]:
         """How many points for each cell of each input."""
         if self.points_per_cell is not None:
             return [self.points_per_cell] * len(cells)
@@ -73,7 +76,7 @@ class Gauss(Sampling):
             return [degree + 2] * len(cells)
         # more than the splines on a line have coefficients
         counts = [max(3, math.ceil(1.3 * (n + degree) / n)) for n in cells]
-        while math.prod(n * c for n, c in zip(cells, counts, strict=True)) < 3 * unknowns:
+        while math.prod(n * c for n, c in zip(cells, counts, strict=True)) < wanted:
             counts = [count + 1 for count in counts]
         return counts
 
