@@ -59,7 +59,7 @@ def run(study: Study, seeds: list[int]) -> tuple[list[str], bool, list[pde.Solut
         f"{max(seconds):.1f}",
         f"{max(used):.1f}",
     ]
-    return row, max(errors) <= study.goal and max(seconds) <= study.seconds, found
+    return row, max(errors) <= study.goal and max(used) <= study.seconds, found
 
 
 def symbolized(solution: pde.Solution) -> tuple[str, bool]:
