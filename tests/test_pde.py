@@ -45,7 +45,9 @@ def error(solution: pde.Solution, exact: Any, output: int = 0) -> float:
 
 
 def test_poisson_to_eight_digits() -> None:
-    solution = pde.solve(poisson(), refine=2, seed=0, progress=False)
+    torch.manual_seed(0)
+    model = pde.separable(SQUARE.bounds, 3, grid=10)
+    solution = pde.solve(poisson(), model, refine=1, progress=False)
     assert error(solution, bump) < 1e-8
     assert solution.error_estimate() > error(solution, bump)
     assert solution.residual < 1e-5
@@ -59,10 +61,10 @@ def test_poisson_to_eight_digits() -> None:
 
 def test_one_hidden_layer_of_splines() -> None:
     torch.manual_seed(0)
-    model = ew.KAN([2, 8, 1], degree=7)
+    model = ew.KAN([2, 6, 1], degree=7)
     before = [p.clone() for p in model.parameters()]
-    solution = pde.solve(poisson(), model, refine=1, progress=False)
-    assert error(solution, bump) < 1e-5
+    solution = pde.solve(poisson(), model, refine=False, progress=False)
+    assert error(solution, bump) < 1e-4
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
@@ -147,6 +149,83 @@ def test_disc_with_exact_boundary() -> None:
     solution = pde.solve(problem, model, refine=False, progress=False)
     exact = error(solution, lambda x: 5 - (x - x.new_tensor([0.5, 0])).square().sum(-1))
     assert exact < 1e-10
+
+
+def test_polygon_with_exact_boundary() -> None:
+    triangle = pde.Polygon([(0, 0), (1, 0), (0, 1)])
+
+    def exact(x: Tensor) -> Tensor:
+        return torch.exp(x[:, 0]) * torch.cos(x[:, 1])
+
+    problem = pde.Problem(triangle, lambda u, x: pde.laplacian(u), [pde.Dirichlet(exact)])
+    model = pde.separable(problem.bounds, 2, grid=3, degree=5)
+    # what is given on the boundary is harmonic itself, so that nothing is left to find
+    assert error(pde.solve(problem, model, refine=False, progress=False), exact) < 1e-9
+
+
+@pytest.mark.parametrize("sampling", [pde.Sobol(1500), pde.Adaptive(1500), pde.Gauss(4)])
+def test_points(sampling: pde.Sampling) -> None:
+    torch.manual_seed(0)
+    model = pde.separable(SQUARE.bounds, 2, grid=6, degree=6)
+    solution = pde.solve(poisson(), model, sampling=sampling, refine=False, progress=False)
+    assert error(solution, bump) < 1e-4
+
+
+def test_adaptive_cells_at_a_singularity() -> None:
+    def exact(x: Tensor) -> Tensor:
+        return x[:, 0] ** 1.6
+
+    problem = pde.Problem(
+        pde.Interval(0, 1),
+        lambda u, x: (pde.dx(u, 2) - 0.96 * x[:, 0] ** -0.4) * x[:, 0] ** 0.4,
+        [pde.Dirichlet(0.0, on="left"), pde.Dirichlet(1.0, on="right")],
+    )
+    settings: dict[str, Any] = {"refine": 4, "progress": False}
+    even, adaptive = (
+        pde.solve(problem, pde.separable(problem.bounds, 1, grid=4, degree=4), **settings, **more)
+        for more in ({}, {"adaptive": True})
+    )
+    assert adaptive.model.grid <= even.model.grid
+    assert error(adaptive, exact) < error(even, exact) / 3
+
+
+def test_heat_in_the_plane() -> None:
+    def exact(x: Tensor) -> Tensor:
+        return torch.exp(-x[:, 2]) * torch.sin(x[:, 0]) * torch.cos(2 * x[:, 1])
+
+    problem = pde.Problem(
+        pde.Box([0, PI], [-PI / 4, PI / 4]),
+        lambda u, x: 5 * pde.dt(u) - pde.laplacian(u),
+        [pde.Dirichlet(0.0), pde.Initial(lambda x: torch.sin(x[:, 0]) * torch.cos(2 * x[:, 1]))],
+        time=(0, 0.5),
+    )
+    torch.manual_seed(0)
+    model = pde.separable(problem.bounds, 2, grid=2, degree=6)
+    assert error(pde.solve(problem, model, refine=False, progress=False), exact) < 1e-4
+
+
+def test_viscosity_over_windows() -> None:
+    def exact(x: Tensor) -> Tensor:
+        return torch.exp(-0.3 * PI**2 * x[:, 1]) * torch.sin(PI * x[:, 0])
+
+    interval = pde.Interval(0, 1)
+    rows = torch.rand(30, 2, dtype=torch.float64)
+    noise = 1e-3 * torch.randn(30, dtype=torch.float64)
+    problem = pde.Problem(
+        interval,
+        lambda u, x, nu: pde.dt(u) - nu * pde.dx(u, 2),
+        [
+            pde.Dirichlet(0.0),
+            pde.Initial(lambda x: torch.sin(PI * x[:, 0])),
+            pde.Observed(rows, exact(rows) + noise),
+        ],
+        time=(0, 1),
+        unknowns={"nu": 0.2},
+    )
+    model = pde.tensor(problem.bounds, grid=3, degree=5)
+    settings: dict[str, Any] = {"hold": True, "refine": False, "progress": False}
+    solution = pde.solve(problem, model, windows=2, **settings)
+    assert abs(solution.constants["nu"] - 0.3) < 3 * solution.standard_errors["nu"] < 0.01
 
 
 def test_system_of_first_order() -> None:
@@ -422,6 +501,24 @@ def test_stops_when_the_time_is_over() -> None:
     solution = pde.solve(poisson(), time=0.05, progress=False)
     assert solution.status.outcome is ew.Outcome.OUT_OF_TIME
     assert bool(solution(solution.problem.points(5)).isfinite().all())
+
+
+def test_ctrl_c_gives_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgewise._fit import Monitor
+
+    step = Monitor.step
+
+    def interrupted(self: Monitor, *arguments: Any) -> None:
+        step(self, *arguments)
+        if self.steps == 12:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Monitor, "step", interrupted)
+    torch.manual_seed(0)
+    solution = pde.solve(poisson(), pde.separable(SQUARE.bounds, 2, grid=6), progress=False)
+    assert solution.status.outcome is ew.Outcome.INTERRUPTED
+    assert len(solution.history) == 12
+    assert error(solution, bump) < 0.9
 
 
 # problems that are no problems

@@ -62,7 +62,9 @@ def residual(solution: Solution, row: int = 0, *, time: float | None = None) -> 
     """
     x, inside = _mesh(solution, time)
     u = torch.full((len(x),), math.nan, dtype=torch.float64)
-    u[inside] = solution.residuals(x[inside])[:, row].abs().clamp_min(1e-300).log10()
+    size = solution.residuals(x[inside])[:, row].abs()
+    # where the residual changes its sign there is nothing to see
+    u[inside] = size.clamp_min(max(1e-6 * float(size.max()), 1e-300)).log10()
     return _picture(solution, u, "log10 of the residual")
 
 
@@ -198,6 +200,7 @@ def _picture(solution: Solution, u: Tensor, name: str) -> Figure:
     known = u[u.isfinite()]
     image = _image(axes, solution, u, (float(known.min()), float(known.max())))
     bar = figure.colorbar(image, ax=axes)
+    bar.ax.tick_params(labelsize=9.5, labelfontfamily=FONT)
     bar.set_label(name, size=11, **TEXT)
     return figure
 
