@@ -503,6 +503,23 @@ def test_stops_when_the_time_is_over() -> None:
     assert bool(solution(solution.problem.points(5)).isfinite().all())
 
 
+def test_evolution_that_was_not_finished() -> None:
+    problem = pde.Problem(
+        pde.Interval(0, 1),
+        lambda u, x: pde.dt(u) - pde.dx(u, 2),
+        [pde.Dirichlet(), pde.Initial(lambda x: torch.sin(PI * x[:, 0]))],
+        time=(0, 1),
+    )
+    solution = pde.solve(problem, windows=50, time=0.3, progress=False)
+    assert solution.status.outcome is ew.Outcome.OUT_OF_TIME
+    known = len(solution.trials) / 50
+    assert known < 1
+    x = torch.tensor([[0.5, 0.9 * known], [0.5, 1.0]], dtype=torch.float64)
+    assert bool(solution(x[:1]).isfinite().all())
+    with pytest.raises(ew.ConfigError, match="is known from"):
+        solution(x)
+
+
 def test_ctrl_c_gives_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     from edgewise._fit import Monitor
 
@@ -536,6 +553,7 @@ def nothing(u: pde.Field, x: Tensor) -> Tensor:
         ({"conditions": [pde.Dirichlet(), pde.Periodic(2)]}, "outside of the domain"),
         ({"conditions": [pde.Dirichlet(), pde.Initial(0.0)]}, "needs time"),
         ({"conditions": [pde.Dirichlet()], "time": (0, 1)}, "no initial condition"),
+        ({"conditions": [pde.Initial(0.0)], "time": (0, 1)}, "no condition on the boundary"),
         ({"conditions": [pde.Dirichlet()], "time": (1, 0)}, "begin, end"),
         ({"conditions": [pde.Dirichlet(of=1)]}, "field 1"),
         ({"conditions": [pde.Dirichlet(lambda x: x)]}, "value for each point"),
@@ -563,6 +581,8 @@ def test_bad_call(unchecked: None) -> None:
         pde.solve(poisson(), ew.KAN([2, 1], degree=2))
     with pytest.raises(ew.ConfigError, match="float64"):
         pde.solve(poisson(), ew.KAN([2, 1], degree=5, dtype=torch.float32))
+    with pytest.raises(ew.ConfigError, match="tensor"):
+        pde.solve(poisson(), ew.KAN([2, 4, 1], degree=5), hold=True)
     x = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
     observed = pde.Observed(x, torch.zeros(1, dtype=torch.float64))
     with pytest.raises(ew.ConfigError, match="outside of the domain"):

@@ -26,7 +26,9 @@ class Dirichlet(Condition):
 
     Where the domain knows a function that vanishes on these sides only (on all sides of any domain,
     on any sides of a box), the condition holds exactly: the solution is the given function, which
-    must then be smooth in the whole domain, plus a network times that function.
+    must then be smooth in the whole domain, plus a network times that function. Several conditions
+    on parts of the boundary are blended by the distances from their sides; where sides meet with
+    different values the solution jumps, as it has to.
 
     Args:
         value: A number, or a function of points (points, inputs) that gives a value for each.

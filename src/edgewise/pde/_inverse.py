@@ -16,6 +16,15 @@ from edgewise.pde._conditions import Observed
 from edgewise.pde._problem import Problem
 from edgewise.pde._solution import Solution
 
+
+class _Stopped(Exception):
+    """An evolution was not finished."""
+
+    def __init__(self, solution: Solution) -> None:
+        super().__init__()
+        self.solution = solution
+
+
 _STEPS = 12
 _DIFFERENCE = 1e-2
 
@@ -45,6 +54,8 @@ def find_constants(
         )
         left = None if time is None else max(0.0, time - (perf_counter() - begin))
         solution = march(one, left)
+        if solution.status.outcome in (Outcome.OUT_OF_TIME, Outcome.INTERRUPTED):
+            raise _Stopped(solution)
         rows = [
             (condition.weight or 1.0) * (solution(condition.x)[:, condition.of] - condition.u)
             for condition in data
@@ -52,44 +63,56 @@ def find_constants(
         return solution, torch.cat(rows).nan_to_num(1e6)
 
     values = torch.tensor([float(v) for v in problem.unknowns.values()], dtype=torch.float64)
-    solution, r = at(values)
-    status, errors = solution.status, torch.full_like(values, torch.inf)
-    history = list(solution.history)
-    for _ in range(_STEPS):
-        if status.outcome in (Outcome.OUT_OF_TIME, Outcome.INTERRUPTED):
-            break
-        J = torch.zeros(len(r), len(values), dtype=torch.float64)
-        for k in range(len(values)):
-            step = _DIFFERENCE * max(abs(float(values[k])), 1e-6)
-            J[:, k] = (at(values + step * torch.eye(len(values))[k].double())[1] - r) / step
-        change = torch.linalg.lstsq(J, -r.unsqueeze(-1), driver="gelsd").solution[:, 0]
-        noise = r.square().sum() / max(len(r) - len(values), 1)
-        errors = (noise * torch.linalg.pinv(J.T @ J).diagonal()).sqrt()
-        better, there, new, r_new = False, values, solution, r
-        for _ in range(6):  # no step changes a constant by more than half of itself
-            limit = 0.5 * values.abs().clamp_min(1e-6)
-            there = values + change.clamp(-limit, limit)
-            new, r_new = at(there)
-            status = new.status
-            history += new.history
-            if float(r_new.norm()) < float(r.norm()):
-                better = True
+    errors = torch.full_like(values, torch.inf)
+    solution = None
+    try:
+        solution, r = at(values)
+        status = Status(Outcome.POOR, f"The constants still changed after {_STEPS} steps.")
+        for _ in range(_STEPS):
+            J = _jacobian(lambda there: at(there)[1], values, r)
+            change = torch.linalg.lstsq(J, -r.unsqueeze(-1), driver="gelsd").solution[:, 0]
+            noise = r.square().sum() / max(len(r) - len(values), 1)
+            errors = (noise * torch.linalg.pinv(J.T @ J).diagonal()).sqrt()
+            found = _shorter(at, values, change, float(r.norm()))
+            if found is None:
+                status = Status(Outcome.CONVERGED, "The data are met no better.")
                 break
-            change = change / 4
-        if not better:
-            status = Status(Outcome.CONVERGED, "The data are met no better.")
-            break
-        small = bool(((there - values).abs() < 1e-5 * there.abs()).all())
-        solution, values, r = new, there, r_new
-        if small:
-            status = Status(Outcome.CONVERGED, "The constants change no more.")
-            break
+            before, (values, solution, r) = values, found
+            if bool(((values - before).abs() < 1e-5 * values.abs()).all()):
+                status = Status(Outcome.CONVERGED, "The constants change no more.")
+                break
+    except _Stopped as stopped:
+        status = stopped.solution.status
+        solution = stopped.solution if solution is None else solution
     return replace(
         solution,
         problem=problem,
         status=status,
         constants=dict(zip(names, values.tolist(), strict=True)),
         standard_errors=dict(zip(names, errors.tolist(), strict=True)),
-        history=tuple(history),
         seconds=perf_counter() - begin,
     )
+
+
+def _jacobian(function: Callable[[Tensor], Tensor], at: Tensor, value: Tensor) -> Tensor:
+    """Differences of a function in each constant, (rows, constants)."""
+    columns = []
+    for k in range(len(at)):
+        step = torch.zeros_like(at)
+        step[k] = _DIFFERENCE * max(abs(float(at[k])), 1e-6)
+        columns.append((function(at + step) - value) / step[k])
+    return torch.stack(columns, -1)
+
+
+def _shorter(
+    at: Callable[[Tensor], tuple[Solution, Tensor]], values: Tensor, change: Tensor, size: float
+) -> tuple[Tensor, Solution, Tensor] | None:
+    """Go as much of the way as makes the residuals smaller; no constant changes by half of it."""
+    limit = 0.5 * values.abs().clamp_min(1e-6)
+    for _ in range(6):
+        there = values + change.clamp(-limit, limit)
+        solution, r = at(there)
+        if float(r.norm()) < size:
+            return there, solution, r
+        change = change / 4
+    return None

@@ -147,6 +147,16 @@ def tensor(
     return model
 
 
+def is_tensor(model: KAN) -> bool:
+    """Tell whether a network is made as `tensor` makes it."""
+    if model.in_features != 2 or len(model.parts()) != 2:
+        return False
+    (first, nodes), (last, _) = model.parts()
+    if not isinstance(first.basis, BSpline) or not isinstance(last.basis, BSpline):
+        return False
+    return nodes.sums == 0 and last.basis.degree == 1 and nodes.products % model.out_features == 0
+
+
 def _place(item: int, r: int, rank: int, level: int, inputs: int) -> int:
     """The node of a level's item in product r: inputs at first, then pairs, and the one alone."""
     if level == 0:

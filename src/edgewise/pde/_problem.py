@@ -96,7 +96,10 @@ class Problem:
         self._check_conditions()
         for condition in self.conditions:
             self._check_values(condition)
-        object.__setattr__(self, "needs", probe(self, self.residuals, "equation"))
+        needs, in_space = probe(self, self.residuals, "equation")
+        object.__setattr__(self, "needs", needs)
+        if in_space:
+            self._check_boundary()
 
     @property
     def inputs(self) -> int:
@@ -139,12 +142,6 @@ class Problem:
                     f"Conditions are Dirichlet, Neumann, Robin, Periodic, Initial or Observed, got "
                     f"{condition!r}."
                 )
-        on_boundary = [c for c in self.conditions if not isinstance(c, Initial | Observed)]
-        if not on_boundary and not (self.of(Observed) or self.of(Initial)):
-            raise ConfigError(
-                "The problem has no condition on the boundary, so it has many solutions or none. "
-                "Give one: conditions=[pde.Dirichlet(0.0)], pde.Neumann, pde.Robin or pde.Periodic."
-            )
         if self.of(Initial) and self.time is None:
             raise ConfigError(
                 "An initial condition needs time, and the problem has none: "
@@ -161,6 +158,14 @@ class Problem:
                     f"Periodic(axis={condition.axis}) is outside of the domain: it takes a "
                     "coordinate of a box."
                 )
+
+    def _check_boundary(self) -> None:
+        """Check that an equation with derivatives in space knows something about the boundary."""
+        if not any(not isinstance(condition, Initial) for condition in self.conditions):
+            raise ConfigError(
+                "The problem has no condition on the boundary, so it has many solutions or none. "
+                "Give one: conditions=[pde.Dirichlet(0.0)], pde.Neumann, pde.Robin or pde.Periodic."
+            )
 
     def _check_values(self, condition: Condition) -> None:
         """Evaluate what a condition is given at a few points."""
@@ -217,8 +222,12 @@ def _check_arguments(equation: Equation, unknowns: Mapping[str, float]) -> None:
         raise ConfigError(f"equation must be a function of ({wanted}): {error}.") from None
 
 
-def probe(problem: Problem, statement: Equation, what: str) -> Order:
-    """Call an equation on random fields: tell which derivatives it reads, and check its result."""
+def probe(problem: Problem, statement: Equation, what: str) -> tuple[Order, bool]:
+    """Call an equation on random fields, and check its result.
+
+    Returns:
+        Which derivatives it reads, and whether any is in space.
+    """
     rule = Leibniz.of(problem.inputs, 4, True)
     x = problem.points(7)
     generator = torch.Generator().manual_seed(0)
@@ -235,7 +244,10 @@ def probe(problem: Problem, statement: Equation, what: str) -> Order:
         )
     if not rows.requires_grad:
         raise ConfigError(f"The {what} does not depend on u: it has nothing to solve for.")
-    return Order(max([1, *map(len, asked)]), any(len(set(partial)) > 1 for partial in asked))
+    space = problem.domain.space
+    order = max([1, *map(len, asked)])
+    mixed = any(len(set(partial)) > 1 for partial in asked)
+    return Order(order, mixed), any(i < space for partial in asked for i in partial)
 
 
 def as_rows(result: Any, count: int, what: str) -> Float[Tensor, "points rows"]:

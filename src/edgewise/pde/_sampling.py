@@ -106,8 +106,9 @@ class Sobol(Sampling):
 class Adaptive(Sampling):
     """Points of a Sobol sequence, more of them where the residual is large.
 
-    Points are drawn from a denser set with a chance that goes with 1 + |r| / mean |r| (Wu et al.
-    2023), and weighted with its inverse, so that the sum still estimates the same integral.
+    Points are drawn from a denser set with a chance that goes with one plus the residual's size in
+    units of its mean (Wu et al. 2023), and weighted with its inverse, so that the sum still
+    estimates the same integral.
 
     Args:
         count: How many; five for each unknown number by default.

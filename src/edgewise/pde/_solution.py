@@ -171,7 +171,8 @@ class Solution:
         if not bool(x.isfinite().all()):
             raise DataError("x has missing or infinite values.")
         if self.problem.time is not None and len(x):
-            first, last = self.problem.time
+            assert self.trials[-1].window is not None
+            first, last = self.problem.time[0], self.trials[-1].window[1]
             begin, end = float(x[:, -1].min()), float(x[:, -1].max())
             slack = 1e-9 * (last - first)
             if begin < first - slack or end > last + slack:

@@ -20,6 +20,7 @@ from edgewise.pde._networks import (
     finer,
     finer_tensor,
     inner_knots,
+    is_tensor,
     laid,
     moved,
     separable,
@@ -116,6 +117,11 @@ def solve(
             f"{type(solver).__name__}."
         )
     model = _checked(problem, model, seed)
+    if hold and not is_tensor(model):
+        raise ConfigError(
+            f"hold=True takes a network of pde.tensor, got {model!r}. Leave hold out, or take "
+            "pde.tensor(problem.bounds)."
+        )
     rounds = 1 + (4 if refine is True else int(refine))
     if problem.unknowns and len(spans) > 1:
         return find_constants(
@@ -257,6 +263,8 @@ class _Work:
                     break
             else:
                 break
+        if self.journal is not None and best is not None:
+            self.journal.write(number, best, best_fresh, self.rounds, self.constants)
 
     def _finer(self, trial: Trial) -> Trial:
         model, bounds, rows = trial.model, trial.bounds, None
@@ -302,7 +310,8 @@ class _Work:
                 self.history.append(
                     Progress(number, grid, count, residual, None, self.monitor.seconds)
                 )
-                self.monitor.step(grid, residual, "residual, not")
+                measure = "energy" if self.problem.energy else "residual"
+                self.monitor.step(grid, residual, measure, "at the points")
 
             share = steps if part == turns - 1 else max(1, min(steps // 4, 8))
             try:
