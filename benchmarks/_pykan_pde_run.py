@@ -43,6 +43,8 @@ def main():
             if model is None:
                 model = KAN(width=[2, 2, 1], grid=grid, k=3, grid_eps=1.0, seed=options.seed)
             else:
+                model.save_act = True
+                model.get_act(inside)
                 model = model.refine(grid)
             model = model.speed()
             settings = {"tolerance_grad": 1e-32, "tolerance_change": 1e-32}
