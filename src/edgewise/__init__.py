@@ -2,6 +2,7 @@
 
 from edgewise import bases as bases
 from edgewise import export as export
+from edgewise import pde as pde
 from edgewise import plot as plot
 
 # networks

@@ -81,10 +81,10 @@ class Monitor:
         self._begin = time.perf_counter() - seconds
         self.steps = steps
 
-    def step(self, grid: int, held_out: float, measure: str) -> None:
+    def step(self, grid: int, error: float, measure: str, where: str = "held out") -> None:
         """Count a step and show it."""
         self.steps += 1
         if self._bar is not None:
-            words = f"grid {grid}, {measure} {held_out:.3g} held out"
+            words = f"grid {grid}, {measure} {error:.3g} {where}"
             self._bar.set_postfix_str(words, refresh=False)
             self._bar.update()
