@@ -1,0 +1,196 @@
+"""The order of the search: quick closed forms, reductions, and ever larger libraries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgewise._symbolic._discover._curves import curves
+from edgewise._symbolic._discover._library import Library, enumerate_expressions
+from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
+from edgewise._symbolic._discover._pool import Pool, Stop
+from edgewise._symbolic._discover._problem import LINKS, Problem, linked
+from edgewise._symbolic._discover._regress import regress
+from edgewise._symbolic._discover._structure import (
+    Split,
+    View,
+    linear_in,
+    noisier,
+    part_of,
+    reductions,
+    splits,
+    view,
+)
+from edgewise._symbolic._discover._tree import Tree, evaluate, multiply
+
+_PLAIN = ("id", "log", "inv", "square")
+_ALL = ("id", "log", "inv", "square", "invsquare", "exp", "sqrt", "sin", "cos", "tan", "asin", "asinsqrt", "atanh")
+_SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
+
+
+def search(pool: Pool) -> None:
+    """Fill a pool, until an exact formula is found, the time is over, or there is nothing left."""
+    try:
+        _solve(Problem.whole(pool), 0)
+    except Stop:
+        pass
+
+
+def _solve(problem: Problem, depth: int) -> None:
+    """Explain a problem: by itself, then reduced as far as it goes, then by larger libraries."""
+    chain = [problem]
+    _quick(problem)
+    seen = view(problem) if problem.width > 1 else None
+    last: View | None = seen
+    while seen is not None and problem.width > 1:
+        last = seen
+        moves = reductions(problem, seen)
+        if not moves:
+            break
+        problem, seen = moves[0].problem, moves[0].view
+        chain.append(problem)
+        _quick(problem)
+        if problem.width == 1:
+            last = seen
+    leaf = chain[-1]
+    for effort in (1, 2, 3):
+        if leaf.width == 1:
+            _one(leaf, effort)
+        if leaf.width >= 1:
+            _enumerate(leaf, effort)
+        for earlier in chain[-2:-4:-1] if effort > 1 else chain[-2:-3:-1]:
+            _enumerate(earlier, effort)
+        if effort == 1 and leaf.width > 1 and last is not None and depth < 3:
+            _divide(leaf, last, depth)
+        _loosen(leaf.pool)
+        if problem.pool.noise and problem.pool.explained():
+            return
+        if depth and effort >= 2:
+            return
+
+
+def _quick(problem: Problem) -> None:
+    if problem.width == 0:
+        problem.offer(("c", float(np.mean(problem.y))))
+        return
+    monomial(problem)
+    if not problem.noise:
+        polynomial(problem, ("id", "inv", "square", "invsquare", "exp"))
+        rational(problem, ("id", "square"))
+    rows = _rows(problem)
+    few = enumerate_expressions(problem.x[rows], 300, 3 if problem.width > 4 else 4)
+    regress(problem, few, rows, _PLAIN, pairs=300, offers=3)
+
+
+def _rows(problem: Problem, most: int = 200) -> np.ndarray:
+    n = len(problem.y)
+    if problem.noise:
+        most = 800
+    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(int)
+
+
+def _one(problem: Problem, effort: int) -> None:
+    """Functions of one input with constants inside."""
+    rows = _rows(problem)
+    library = curves(problem.x[rows], 0, 40 * effort, effort > 2)
+    links = ("id", "log", "inv", "square") if effort == 1 else _ALL
+    regress(problem, library, rows, links, pairs=1200, offers=8, deep=6 if effort > 1 else 0)
+
+
+def _enumerate(problem: Problem, effort: int) -> None:
+    rows = _rows(problem)
+    limit = (1200, 4000, 20000)[effort - 1]
+    if problem.noise:
+        limit = (600, 1500, 4000)[effort - 1]
+    x = problem.x[rows]
+    library = enumerate_expressions(x, limit, 12, ("1/2", "2") if effort < 3 else ("1/2", "2", "1/3", "3"))
+    links = _PLAIN if effort == 1 and problem.width > 2 else _ALL
+    regress(
+        problem,
+        library,
+        rows,
+        links,
+        pairs=(1200, 2500, 4000)[effort - 1],
+        offers=(4, 6, 8)[effort - 1],
+        deep=(4, 10, 20)[effort - 1],
+    )
+
+
+def _divide(problem: Problem, seen: View, depth: int) -> None:
+    """Solve the parts of a sum, of a product, or of a line, one after the other."""
+    for split in splits(problem, seen, _SPLIT)[:3]:
+        _sum_of_parts(split, depth)
+    for i, s in linear_in(problem, seen)[:2]:
+        rest = [k for k in range(problem.width) if k != i]
+        slope = s.gradient[:, i]
+        error = s.error / (float(np.std(problem.x[:, i])) or 1.0)
+        for tree in _answers(problem, problem.x[:, rest], slope, error, depth):
+            inner = _renamed(tree, rest)
+            left = problem.less(multiply(("x", i), inner))
+            _solve(noisier(left.with_inputs([("x", k) for k in rest]), s.error), depth + 1)
+
+
+def _sum_of_parts(split: Split, depth: int) -> None:
+    whole = split.target
+    rest = tuple(i for i in range(whole.width) if i not in split.block)
+    first, second = sorted((split.block, rest), key=len)
+    x, y, noise = part_of(split, first)
+    for tree in _answers(whole, x, y, float(np.sqrt(noise)), depth):
+        left = whole.less(_renamed(tree, list(first)))
+        inputs: list[Tree] = [("x", k) for k in second]
+        _solve(noisier(left.with_inputs(inputs), split.surrogate.error), depth + 1)
+
+
+def _answers(problem: Problem, x: np.ndarray, y: np.ndarray, error: float, depth: int) -> list[Tree]:
+    """The best trees for a part that is known with some error."""
+    part = Pool(x, y, problem.pool.clock, noise=max(error * error, 1e-24))
+    search_part(part, depth + 1)
+    ranked = part.ranked()[:2]
+    return [c.tree for c in ranked if c.loss < 4 * part.floor or c is ranked[0]]
+
+
+def search_part(pool: Pool, depth: int) -> None:
+    """Fill the pool of a part."""
+    _solve(Problem.whole(pool), depth)
+
+
+def _renamed(tree: Tree, inputs: list[int]) -> Tree:
+    from edgewise._symbolic._discover._tree import substitute
+
+    names: list[Tree] = [("x", i) for i in inputs]
+    return substitute(tree, names)
+
+
+def _loosen(pool: Pool) -> None:
+    """Give the best trees free constants inside of their functions."""
+    for candidate in pool.ranked()[:12]:
+        for tree in _looser(candidate.tree):
+            pool.offer(tree, 40)
+
+
+def _looser(tree: Tree) -> list[Tree]:
+    from edgewise._symbolic._discover._tree import FUNCTIONS, add
+
+    def scaled(t: Tree, shift: bool) -> Tree:
+        if t[0] in ("x", "c", "k"):
+            return t
+        parts = [scaled(p, shift) for p in t[1:]]
+        if t[0] in FUNCTIONS and t[0] != "log" and t[1][0] != "c":
+            inner = parts[0] if _has_scale(parts[0]) else multiply(("c", 1.0), parts[0])
+            return (t[0], add(inner, ("c", 0.0)) if shift else inner)
+        return (t[0], *parts)
+
+    def summed(t: Tree) -> Tree:
+        if t[0] in ("x", "c", "k"):
+            return t
+        parts = [summed(p) for p in t[1:]]
+        if t[0] == "+" and not _has_scale(parts[1]) and not _has_scale(parts[0]):
+            return ("+", parts[0], multiply(("c", 1.0), parts[1]))
+        return (t[0], *parts)
+
+    return [scaled(tree, False), scaled(tree, True), summed(tree), summed(scaled(tree, False))]
+
+
+def _has_scale(tree: Tree) -> bool:
+    return tree[0] == "c" or (tree[0] == "*" and any(_has_scale(p) for p in tree[1:]))

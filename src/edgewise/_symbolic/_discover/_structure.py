@@ -1,0 +1,311 @@
+"""Read the structure of a target off the derivatives of its surrogate, and reduce the problem.
+
+With f the target: x_i f_i / f constant for a power of x_i as a factor; w . (x f_x / f) constant for
+a symmetry under scaling x_i by s^w_i (what units bring about); f_i / f_j constant for a sum or
+difference; log |f_i / f_j| linear in log |x_i| and log |x_j| for a sum of powers inside. The last
+two do not depend on what function is around them. Each finding is a hypothesis until the
+surrogate of the reduced problem, which has fewer inputs, fits no worse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations, product
+
+import numpy as np
+
+from edgewise._symbolic._discover._problem import LINKS, Problem, linked
+from edgewise._symbolic._discover._surrogate import Surrogate, fit_surrogate
+from edgewise._symbolic._discover._tree import Array, Tree, add, multiply, plain, power
+
+_DOUBT = 0.4
+"""The relative spread above which a quantity is not taken for constant."""
+_TRIED = 10
+"""Hypotheses that are put to the test."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The surrogate of a problem, in y."""
+
+    error: float
+    values: Array
+    gradient: Array
+
+
+def view(problem: Problem) -> View | None:
+    """Fit the surrogate to y and to log |y|; keep the better."""
+    best = None
+    for name in ("id", "log"):
+        target = linked(problem, LINKS[name])
+        if target is None:
+            continue
+        s = fit_surrogate(target.x, target.y, target.gain)
+        if s is None or (best is not None and s.error >= best.error):
+            continue
+        if name == "id":
+            best = View(s.error, s.values, s.gradient)
+        else:
+            with np.errstate(all="ignore"):
+                values = np.exp(s.values) * np.sign(problem.y[0])
+            best = View(s.error, values, s.gradient * values[:, None])
+    return best
+
+
+@dataclass(frozen=True)
+class Move:
+    """A reduced problem, and what its surrogate's error is."""
+
+    problem: Problem
+    view: View
+    what: str
+
+
+def reductions(problem: Problem, seen: View) -> list[Move]:
+    """The hypotheses that pass the test, the best first."""
+    ideas = sorted(_ideas(problem, seen), key=lambda idea: idea[0])
+    moves: list[Move] = []
+    limit = max(1.02 * seen.error, 1e-9 * problem.pool.scale)
+    tried = 0
+    for doubt, what, reduced in ideas:
+        if tried >= _TRIED or doubt > _DOUBT:
+            break
+        problem.pool.clock.check()
+        if reduced is None or not (np.isfinite(reduced.x).all() and np.isfinite(reduced.y).all()):
+            continue
+        tried += 1
+        after = view(reduced)
+        if after is not None and after.error <= limit:
+            moves.append(Move(reduced, after, what))
+            if doubt < 1e-4 and after.error < 0.5 * seen.error:
+                break
+    return sorted(moves, key=lambda move: move.view.error)
+
+
+def _ideas(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+    yield from _idle(problem, seen)
+    yield from _scalings(problem, seen)
+    yield from _inner_sums(problem, seen)
+
+
+def _idle(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+    """Inputs that do not matter."""
+    moved = np.abs(seen.gradient) * problem.x.std(0) * problem.gain[:, None]
+    share = moved.mean(0) / max(moved.mean(0).max(), 1e-300)
+    for i in range(problem.width):
+        if share[i] < 0.03:
+            rest = [("x", k) for k in range(problem.width) if k != i]
+            yield share[i] / 10, f"drop {i}", problem.with_inputs(rest)
+
+
+def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+    x, y = problem.x, problem.y
+    d = problem.width
+    if (x == 0).any():
+        return
+    values = np.where(seen.values == 0, np.nan, seen.values)
+    with np.errstate(all="ignore"):
+        L = x * seen.gradient / values[:, None]
+    weight = problem.gain * np.abs(y)
+    good = np.isfinite(L).all(1) & (np.abs(y) > 0.02 * np.abs(y).max())
+    if good.sum() < 20 or (np.sign(y) != np.sign(y[0])).mean() > 0.9:
+        return
+    L, weight = L[good], weight[good] / weight[good].sum()
+    mean = weight @ L
+    C = (L - mean).T @ ((L - mean) * weight[:, None])
+    spread = np.sqrt(np.maximum(np.diag(C), 0))
+    for w in _directions(d):
+        a = float(w @ mean)
+        size = float(np.sqrt((w * w * spread**2).sum()))
+        rest = float(np.sqrt(max(w @ C @ w, 0)))
+        count = np.count_nonzero(w)
+        if count == 1:
+            i = int(np.flatnonzero(w)[0])
+            doubt = rest / max(abs(a), 0.2)
+            near = plain(a, 0.15)
+            if near is None or near == 0:
+                continue
+            if near.denominator > 1 and x[:, i].min() < 0:
+                continue
+            if near.denominator > 2 and abs(a - near) > 0.02:
+                continue
+            others = [("x", k) for k in range(d) if k != i]
+            peeled = problem.divided(power(("x", i), near))
+            yield doubt, f"x{i}^{near} *", peeled.with_inputs(others)
+            continue
+        if min(spread[w != 0]) < 1e-3 * max(1e-6, spread.max()):
+            continue
+        doubt = rest / max(size, 1e-300) * (1 + 0.1 * count)
+        if doubt > _DOUBT:
+            continue
+        near = plain(a, 0.12)
+        if near is None or near.denominator > 2:
+            continue
+        yield doubt, f"scale {w.tolist()} {near}", _scaled(problem, w, near)
+
+
+def _directions(d: int) -> Iterator[Array]:
+    """Small whole vectors, the sparsest first."""
+    for i in range(d):
+        w = np.zeros(d)
+        w[i] = 1
+        yield w
+    for count in range(2, min(d, 4 if d <= 6 else 3) + 1):
+        entries = (1, -1, 2, -2, 3, -3) if count == 2 else (1, -1, 2, -2)
+        for places in combinations(range(d), count):
+            for values in product(entries, repeat=count):
+                if values[0] < 0 or math.gcd(*(abs(v) for v in values)) > 1:
+                    continue
+                w = np.zeros(d)
+                w[list(places)] = values
+                yield w
+
+
+def _scaled(problem: Problem, w: Array, a: Fraction) -> Problem | None:
+    """Divide by powers of one input so that a scaling symmetry takes it out."""
+    x = problem.x
+    places = np.flatnonzero(w)
+
+    def price(i: int) -> tuple[float, ...]:
+        ratios = [Fraction(int(w[k])) / int(w[i]) for k in places if k != i]
+        parts = [*ratios, a / int(w[i])]
+        return (sum(p.denominator > 1 for p in parts), float(sum(abs(p) for p in parts)), i)
+
+    for i in sorted(places, key=price):
+        factor = a / int(w[i])
+        ratios = {int(k): Fraction(int(w[k])) / int(w[i]) for k in places if k != i}
+        if x[:, i].min() < 0 and any(p.denominator > 1 for p in (factor, *ratios.values())):
+            continue
+        inputs = [
+            multiply(("x", k), power(("x", int(i)), -ratios[k])) if k in ratios else ("x", k)
+            for k in range(problem.width)
+            if k != i
+        ]
+        reduced = problem if factor == 0 else problem.divided(power(("x", int(i)), factor))
+        return reduced.with_inputs(inputs)
+    return None
+
+
+def _inner_sums(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+    """Pairs of inputs that enter through k x_i^p + x_j^q."""
+    x, g = problem.x, seen.gradient
+    size = np.abs(g) * problem.gain[:, None]
+    for i, j in combinations(range(problem.width), 2):
+        with np.errstate(all="ignore"):
+            ratio = g[:, i] / g[:, j]
+            logs = np.column_stack(
+                [np.ones(len(x)), np.log(np.abs(x[:, i])), np.log(np.abs(x[:, j]))]
+            )
+            z = np.log(np.abs(ratio))
+        weight = np.minimum(size[:, i] / (np.median(size[:, i]) or 1), 1) * np.minimum(
+            size[:, j] / (np.median(size[:, j]) or 1), 1
+        )
+        good = np.isfinite(z) & np.isfinite(logs).all(1) & (weight > 0.05)
+        if good.sum() < 20:
+            continue
+        # differences and sums, also of inputs of both signs
+        r, w = ratio[good], weight[good]
+        middle = float(np.median(r))
+        doubt = float(np.median(np.abs(r - middle))) / max(abs(middle), 1e-300)
+        near = plain(middle, 0.1) if abs(middle) >= 1 else _upside_down(plain(1 / middle, 0.1))
+        if near is not None and near != 0:
+            yield doubt, f"x{i} {float(near):+g} x{j}", _summed(problem, i, j, ("x", i), ("x", j), 1 / near)
+        elif doubt < 0.05:
+            yield (
+                2 * doubt + 0.01,
+                f"x{i} {middle:+.4g} x{j}",
+                _summed(problem, i, j, ("x", i), ("x", j), 1 / middle),
+            )
+        A = logs[good] * w[:, None]
+        coef = np.linalg.lstsq(A, z[good] * w, rcond=1e-10)[0]
+        left = np.abs(logs[good] @ coef - z[good])
+        doubt = float(np.median(left)) * 1.5
+        p, q = (_half(float(c)) for c in (coef[1] + 1, 1 - coef[2]))
+        if doubt > _DOUBT or p is None or q is None or p == 0 or q == 0 or (p == 1 and q == 1):
+            continue
+        if any(e.denominator > 1 and x[:, k].min() < 0 for e, k in ((p, i), (q, j))):
+            continue
+        with np.errstate(all="ignore"):
+            shape = float(p) * x[:, i] ** float(p - 1) / (float(q) * x[:, j] ** float(q - 1))
+            k = float(np.median((shape / ratio)[good]))
+        snapped = plain(k, 0.1) if abs(k) >= 1 else _upside_down(plain(1 / k, 0.1))
+        if snapped is not None and abs(float(snapped) - k) > 0.05 * abs(k):
+            snapped = None
+        first, second = power(("x", i), p), power(("x", j), q)
+        yield doubt, f"x{i}^{p} + {k:.3g} x{j}^{q}", _summed(problem, i, j, first, second, snapped or k)
+
+
+def _half(value: float) -> Fraction | None:
+    near = Fraction(round(2 * value), 2)
+    return near if abs(float(near) - value) < 0.25 and abs(near) <= 4 else None
+
+
+def _upside_down(value: Fraction | None) -> Fraction | None:
+    return None if not value else 1 / value
+
+
+def _summed(
+    problem: Problem, i: int, j: int, first: Tree, second: Tree, k: Fraction | float
+) -> Problem:
+    factor: Tree = ("k", Fraction(k)) if isinstance(k, Fraction | int) else ("c", float(k))
+    total = add(first, multiply(factor, second))
+    rest: list[Tree] = [("x", n) for n in range(problem.width) if n not in (i, j)]
+    return problem.with_inputs([total, *rest])
+
+
+@dataclass(frozen=True)
+class Split:
+    """T(y) = a part of some inputs + a part of the others, found by a surrogate."""
+
+    link: str
+    block: tuple[int, ...]
+    target: Problem
+    surrogate: Surrogate
+
+
+def splits(problem: Problem, seen: View, links: tuple[str, ...]) -> list[Split]:
+    """The ways in which T(y) is a sum over two groups of inputs, the best first."""
+    d = problem.width
+    found: list[Split] = []
+    limit = max(1.1 * seen.error, 1e-8 * problem.pool.scale)
+    blocks = [c for n in range(1, d // 2 + 1) for c in combinations(range(d), n)]
+    blocks = [b for b in blocks if not (2 * len(b) == d and 0 not in b)]
+    for name in links:
+        target = linked(problem, LINKS[name])
+        if target is None:
+            continue
+        for block in blocks[:24]:
+            problem.pool.clock.check()
+            rest = [i for i in range(d) if i not in block]
+            s = fit_surrogate(target.x, target.y, target.gain, blocks=[block, rest])
+            if s is not None and s.error <= limit:
+                found.append(Split(name, block, target, s))
+    return sorted(found, key=lambda s: s.surrogate.error)
+
+
+def part_of(split: Split, block: tuple[int, ...]) -> tuple[Array, Array, float]:
+    """The inputs and values of the part of one block, and the mean square of its error in T(y)."""
+    rest = [i for i in range(split.target.width) if i not in block]
+    values = split.target.y - split.surrogate.part(rest)
+    error = split.target.y - split.surrogate.values
+    return split.target.x[:, list(block)], values, float(np.mean(error * error))
+
+
+def linear_in(problem: Problem, seen: View) -> list[tuple[int, Surrogate]]:
+    """The inputs that y is linear in, with the surrogate that is."""
+    found = []
+    limit = max(1.05 * seen.error, 1e-8 * problem.pool.scale)
+    for i in range(problem.width):
+        problem.pool.clock.check()
+        s = fit_surrogate(problem.x, problem.y, problem.gain, linear=i)
+        if s is not None and s.error <= limit:
+            found.append((i, s))
+    return sorted(found, key=lambda f: f[1].error)
+
+
+def noisier(problem: Problem, error: float) -> Problem:
+    """The same problem, with the error of an approximation in it."""
+    return replace(problem, noise=max(problem.noise, error * error))
