@@ -255,7 +255,8 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
         if not factors:
             continue
         with np.errstate(all="ignore"):
-            sign = float(np.sign(np.nanmedian(np.sign(y * product)))) or 1.0
+            signs = np.sign(y * product)
+        sign = 1.0 if np.where(np.isfinite(signs), signs, 0).sum() >= 0 else -1.0
         problem.offer(multiply(("c", sign * math.exp(min(float(coef[0]), 700.0))), *factors))
         if all(isinstance(f[-1], tuple) and f[-1][0] == "k" or f[0] != "^" for f in factors):
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import suppress
 
 import numpy as np
 
@@ -31,10 +31,8 @@ _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
 
 def search(pool: Pool) -> None:
     """Fill a pool, until an exact formula is found, the time is over, or there is nothing left."""
-    try:
+    with np.errstate(all="ignore"), suppress(Stop):
         _solve(Problem.whole(pool), 0)
-    except Stop:
-        pass
 
 
 def _solve(problem: Problem, depth: int) -> None:
