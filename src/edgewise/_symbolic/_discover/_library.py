@@ -32,17 +32,29 @@ class Library:
         values: One expression in a row, (expressions, batch).
         sizes: The length of each.
         tree: From a place in the list to the tree.
+        kinds: What each is like, (expressions,): the best of each kind is offered; all alike if
+            None.
     """
 
     values: Array
     sizes: Array
     tree: Callable[[int], Tree] = field(repr=False)
+    kinds: Array | None = None
 
     @classmethod
     def of(cls, trees: list[Tree], x: Array) -> Library:
-        """The library of given trees."""
+        """The library of given trees, where those that differ by constants are of one kind."""
         values = np.array([evaluate(tree, x) for tree in trees])
-        return cls(values, np.array([size(tree) for tree in trees]), trees.__getitem__)
+        names: dict[str, int] = {}
+        kinds = [names.setdefault(_kind(tree), len(names)) for tree in trees]
+        sizes = np.array([size(tree) for tree in trees])
+        return cls(values, sizes, trees.__getitem__, np.array(kinds))
+
+
+def _kind(tree: Tree) -> str:
+    if tree[0] in ("x", "c"):
+        return str(tree[0])
+    return repr(tree) if tree[0] == "k" else f"{tree[0]}({','.join(map(_kind, tree[1:]))})"
 
 
 @dataclass(frozen=True)
@@ -56,8 +68,6 @@ class _Ops:
         op, i, j = self.ops[n]
         if op == "x":
             return ("x", i)
-        if op == "1":
-            return ONE
         u = self.tree(i)
         if op == "+":
             return ("+", u, self.tree(j))
@@ -67,6 +77,10 @@ class _Ops:
             return ("*", u, self.tree(j))
         if op == "/":
             return ("*", u, power(self.tree(j), -1))
+        if op == "inc":
+            return ("+", u, ONE)
+        if op == "dec":
+            return ("+", u, ("k", -1))
         if op == "square":
             return power(u, 2)
         if op == "root":
@@ -94,7 +108,6 @@ def enumerate_expressions(
     builder = _Builder(x, limit)
     for i in range(x.shape[1]):
         builder.put("x", np.array([i]), np.array([0]), x[:, i][None], 1, np.array([False]))
-    builder.put("1", np.array([0]), np.array([0]), np.ones((1, len(x))), 1, np.array([False]))
     for length in range(2, largest + 1):
         if not builder.grow(length, scales):
             break
@@ -121,8 +134,7 @@ class _Builder:
         with np.errstate(all="ignore"):
             largest = np.abs(values).max(1)
             good = np.isfinite(largest) & (largest < 1e9) & (largest > 1e-9)
-            if op != "1":
-                good &= np.ptp(values, axis=1) > 1e-9 * largest
+            good &= np.ptp(values, axis=1) > 1e-9 * largest
             keys = np.round(values / (largest * np.sign(values[:, 0] + 1e-300))[:, None], 9) + 0.0
         for k in np.flatnonzero(good):
             if self.full:
@@ -160,6 +172,8 @@ class _Builder:
                 ("square", V * V),
                 ("root", np.sqrt(np.where(V > 0, V, np.nan))),
                 ("inverse", 1 / V),
+                ("inc", V + 1),
+                ("dec", V - 1),
             ):
                 self.put(op, below, none, values, length, curved)
             flat = ~curved

@@ -76,6 +76,7 @@ class Pool:
     kept: dict[int, list[Candidate]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     done: bool = False
+    sigma: float = 0.0
 
     def __post_init__(self) -> None:
         self.scale = float(np.sqrt(np.mean(self.y**2))) or 1.0
@@ -123,6 +124,12 @@ class Pool:
         """The candidate that costs least."""
         ranked = self.ranked()
         return ranked[0] if ranked else None
+
+    @property
+    def explained_by_noise(self) -> bool:
+        """Whether the surrogate leaves noise, and the best candidate no more than it."""
+        best = self.best
+        return bool(self.sigma and best is not None and best.loss <= 1.02 * self.sigma**2)
 
     def explained(self, factor: float = 1.1) -> bool:
         """Whether a candidate leaves no more than the noise."""

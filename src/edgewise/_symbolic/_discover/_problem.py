@@ -137,6 +137,7 @@ LINKS: dict[str, Link] = {
             lambda t, s: _signed(power(t, Fraction(-1, 2)), s),
         ),
         Link("log", lambda y: np.log(np.abs(y)), np.abs, lambda t, s: _signed(("exp", t), s)),
+        Link("logs", lambda y: np.log(np.abs(y)), np.abs, lambda t, s: _signed(("exp", t), s)),
         Link("exp", np.exp, lambda y: np.exp(-y), lambda t, s: ("log", t)),
         Link("sqrt", np.sqrt, lambda y: 2 * np.sqrt(y), lambda t, s: power(t, 2)),
         Link(
@@ -177,7 +178,7 @@ def linked(problem: Problem, link: Link) -> Problem | None:
     if not (np.isfinite(t).all() and np.isfinite(slope).all()):
         return None
     signs = np.sign(problem.y)
-    if link.name in ("square", "invsquare", "log") and (signs != signs[0]).any():
+    if link.name in ("square", "invsquare", "log", "logs") and (signs != signs[0]).any():
         return None
     sign, back = int(signs[0]) or 1, problem.back
     return Problem(

@@ -29,7 +29,7 @@ class _Columns:
     z: Array  # (batch,), free of the base
     index: Array  # (features,) places in the library
     sizes: Array
-    left: float  # what share of the target the base leaves
+    kinds: Array | None
 
 
 def regress(
@@ -117,7 +117,8 @@ def _project(problem: Problem, library: Library, rows: Array, link: Link) -> _Co
     _, first = np.unique(keys[: min(len(keys), 24)], axis=1, return_index=True)
     first.sort()
     F, index = F[:, first], index[first]
-    return _Columns(F, z / size, index, library.sizes[index], size / before)
+    kinds = None if library.kinds is None else library.kinds[index]
+    return _Columns(F, z / size, index, library.sizes[index], kinds)
 
 
 def _rank(
@@ -137,6 +138,11 @@ def _rank(
     single = cost(1 - c * c, sizes + 1)
     top = np.argsort(single, kind="stable")[:offers]
     found += [(float(single[k]), (int(k),)) for k in top]
+    singles: list[tuple[int, ...]] = [(int(k),) for k in top[:3]]
+    if columns.kinds is not None:
+        order = np.argsort(single, kind="stable")
+        _, first = np.unique(columns.kinds[order], return_index=True)
+        singles += [(int(k),) for k in order[np.sort(first)]]
     m = min(pairs, len(c))
     G = F[:, :m].T @ F[:, :m]
     best: list[tuple[float, tuple[int, int]]] = []
@@ -163,8 +169,7 @@ def _rank(
         front = _longer(columns, front, cost, deep)
         found += front[:offers]
     found.sort()
-    singles = [f for f in found if len(f[1]) == 1][:3]
-    return [chosen for _, chosen in sorted(set(found[: 2 * offers]) | set(singles))]
+    return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles))
 
 
 def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost) -> float:  # noqa: ANN001

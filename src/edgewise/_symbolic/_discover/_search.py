@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from fractions import Fraction
 
 import numpy as np
 
 from edgewise._symbolic._discover._curves import curves
 from edgewise._symbolic._discover._library import Library, enumerate_expressions
 from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
+from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._pool import Pool, Stop
 from edgewise._symbolic._discover._problem import LINKS, Problem, linked
 from edgewise._symbolic._discover._regress import regress
@@ -22,49 +23,108 @@ from edgewise._symbolic._discover._structure import (
     splits,
     view,
 )
-from edgewise._symbolic._discover._tree import Tree, evaluate, multiply
+from edgewise._symbolic._discover._tree import Tree, multiply
+from edgewise._symbolic._discover._units import reduced
 
+TRACE = False
 _PLAIN = ("id", "log", "inv", "square")
-_ALL = ("id", "log", "inv", "square", "invsquare", "exp", "sqrt", "sin", "cos", "tan", "asin", "asinsqrt", "atanh")
+_ALL = (
+    "id", "log", "inv", "square", "invsquare", "exp", "logs", "sqrt", "sin", "cos", "tan", "asin", "asinsqrt", "atanh")
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
 
 
-def search(pool: Pool) -> None:
-    """Fill a pool, until an exact formula is found, the time is over, or there is nothing left."""
-    with np.errstate(all="ignore"), suppress(Stop):
-        _solve(Problem.whole(pool), 0)
+def search(
+    pool: Pool,
+    inputs: list[int] | None = None,
+    units: tuple[list[list[Fraction]], list[Fraction]] | None = None,
+) -> bool:
+    """Fill a pool, until an exact formula is found, the time is over, or there is nothing left.
+
+    Args:
+        pool: The pool.
+        inputs: The inputs that are used; all by default.
+        units: The exponents of the units of the inputs and of the target.
+
+    Returns:
+        Whether the search came to its end.
+    """
+    whole = Problem.whole(pool)
+    kept = list(range(whole.width)) if inputs is None else inputs
+    names: list[Tree] = [("x", i) for i in kept]
+    roots = [whole.with_inputs(names)]
+    with np.errstate(all="ignore"):
+        try:
+            if units is not None:
+                roots = reduced(roots[0], [units[0][i] for i in kept], units[1])
+            plans = [_Plan(root) for root in roots]
+            for effort in (1, 2, 3):
+                for plan in plans:
+                    plan.step(effort)
+                if pool.explained_by_noise:
+                    break
+        except Stop:
+            return pool.done
+    return True
+
+
+class _Plan:
+    """The reductions of a problem, made once, and how its ends are searched."""
+
+    def __init__(self, problem: Problem, depth: int = 0) -> None:
+        self.depth = depth
+        self.chain = [problem]
+        self.view: View | None = None
+        _quick(problem)
+        seen = view(problem) if problem.width > 1 else None
+        while seen is not None and problem.width > 1:
+            self.view = seen
+            moves = reductions(problem, seen)
+            if not moves:
+                break
+            problem, seen = moves[0].problem, moves[0].view
+            if TRACE:
+                print("   " * depth, moves[0].what, f"{seen.error if seen else 0:.2e}", [m.what for m in moves[1:4]])
+            self.chain.append(problem)
+            _quick(problem)
+        if problem.width == 1:
+            self.view = view(problem)
+
+    def step(self, effort: int) -> None:
+        """Search the problem where it is smallest, and before."""
+        leaf = self.chain[-1]
+        for noise in self._noises():
+            here = noisier(leaf, noise)
+            if leaf.width == 1:
+                _one(here, effort)
+            if leaf.width >= 1:
+                _enumerate(here, effort)
+            for earlier in self.chain[-2:-4:-1] if effort > 1 else self.chain[-2:-3:-1]:
+                _enumerate(noisier(earlier, noise), effort)
+            if effort == 1 and leaf.width > 1 and self.view is not None and self.depth < 3:
+                _divide(here, self.view, self.depth)
+            _loosen(leaf.pool)
+
+    def _noises(self) -> list[float]:
+        """What the noise may be: none, or what the surrogate leaves."""
+        leaf, seen = self.chain[-1], self.view
+        if leaf.noise or seen is None:
+            return [0.0]
+        share = seen.error / leaf.pool.scale
+        if share < 1e-5:
+            return [0.0]
+        r = (leaf.y - seen.values) * leaf.gain
+        if leaf.width <= 4 and is_noise(leaf.x, r):
+            leaf.pool.sigma = seen.error
+            return [0.9 * seen.error]
+        return [0.0, 0.9 * seen.error]
 
 
 def _solve(problem: Problem, depth: int) -> None:
-    """Explain a problem: by itself, then reduced as far as it goes, then by larger libraries."""
-    chain = [problem]
-    _quick(problem)
-    seen = view(problem) if problem.width > 1 else None
-    last: View | None = seen
-    while seen is not None and problem.width > 1:
-        last = seen
-        moves = reductions(problem, seen)
-        if not moves:
-            break
-        problem, seen = moves[0].problem, moves[0].view
-        chain.append(problem)
-        _quick(problem)
-        if problem.width == 1:
-            last = seen
-    leaf = chain[-1]
-    for effort in (1, 2, 3):
-        if leaf.width == 1:
-            _one(leaf, effort)
-        if leaf.width >= 1:
-            _enumerate(leaf, effort)
-        for earlier in chain[-2:-4:-1] if effort > 1 else chain[-2:-3:-1]:
-            _enumerate(earlier, effort)
-        if effort == 1 and leaf.width > 1 and last is not None and depth < 3:
-            _divide(leaf, last, depth)
-        _loosen(leaf.pool)
+    """Explain a part of a problem, with little effort."""
+    plan = _Plan(problem, depth)
+    for effort in (1, 2):
+        plan.step(effort)
         if problem.pool.noise and problem.pool.explained():
-            return
-        if depth and effort >= 2:
             return
 
 

@@ -87,6 +87,7 @@ def reductions(problem: Problem, seen: View) -> list[Move]:
 
 def _ideas(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
     yield from _idle(problem, seen)
+    yield from _growths(problem, seen)
     yield from _scalings(problem, seen)
     yield from _inner_sums(problem, seen)
 
@@ -101,6 +102,29 @@ def _idle(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | 
             yield share[i] / 10, f"drop {i}", problem.with_inputs(rest)
 
 
+def _growths(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+    """Factors exp(a x_i): the inputs along which log y is a line."""
+    weight = (problem.gain * seen.values) ** 2
+    for i in range(problem.width):
+        slope = seen.gradient[:, i] / seen.values
+        good = np.isfinite(slope) & (weight > 0)
+        if good.sum() < 20:
+            continue
+        w = weight[good] / weight[good].sum()
+        a = float(w @ slope[good])
+        rest = math.sqrt(float(w @ (slope[good] - a) ** 2))
+        if abs(a) * float(np.ptp(problem.x[:, i])) < 0.2:
+            continue
+        near = plain(a, 0.05)
+        rate: Tree = ("c", a) if near is None or near == 0 else ("k", near)
+        others: list[Tree] = [("x", k) for k in range(problem.width) if k != i]
+        factor: Tree = ("exp", multiply(rate, ("x", i)))
+        reduced = problem.divided(factor).with_inputs(others)
+        if rate[0] == "c":
+            reduced = noisier(reduced, seen.error)
+        yield rest / abs(a) + 0.001, f"exp({a:.4g} x{i}) *", reduced
+
+
 def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
     x, y = problem.x, problem.y
     d = problem.width
@@ -109,9 +133,9 @@ def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Proble
     values = np.where(seen.values == 0, np.nan, seen.values)
     with np.errstate(all="ignore"):
         L = x * seen.gradient / values[:, None]
-    weight = problem.gain * np.abs(y)
-    good = np.isfinite(L).all(1) & (np.abs(y) > 0.02 * np.abs(y).max())
-    if good.sum() < 20 or (np.sign(y) != np.sign(y[0])).mean() > 0.9:
+    weight = (problem.gain * values) ** 2  # so that the spread is that of x_i f_i - a f
+    good = np.isfinite(L).all(1) & np.isfinite(weight)
+    if good.sum() < 20:
         return
     L, weight = L[good], weight[good] / weight[good].sum()
     mean = weight @ L
