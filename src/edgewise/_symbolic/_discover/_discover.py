@@ -238,43 +238,44 @@ def _front(
     begin: float,
 ) -> Front:
     """Make the constants of the best candidates exact, and write them down."""
-    formulas: dict[int, Formula] = {}
-    best: Candidate | None = None
     final = Pool(rows.x, rows.y, Clock(math.inf))
-    least = math.inf
-    shown: list[Candidate] = []
-    for held in (pool.kept[length][0] for length in sorted(pool.kept)):
-        if held.loss < 0.8 * least:
-            least = held.loss
-            shown.append(held)
-    best_known = pool.best
-    if best_known is not None and best_known not in shown:
-        shown.append(best_known)
-    if len(shown) > _SHOWN:
-        ranked = sorted(shown, key=pool.cost)[: _SHOWN // 2]
-        shown = ranked + [c for c in shown if c not in ranked][: _SHOWN - len(ranked)]
-    chosen: list[tuple[float, Candidate]] = []
-    floor = float(np.mean(rows.y)), float(np.var(rows.y))
-    shown.append(Candidate(("c", floor[0]), floor[1], 1))
-    for candidate in shown:
+    mean = Candidate(("c", float(np.mean(rows.y))), float(np.var(rows.y)), 1)
+    made: dict[str, tuple[float, Candidate]] = {}
+    for candidate in [*_shown(pool), mean]:
         tree = simplified(refine(candidate.tree, rows.x, rows.y)[0], rows.x, rows.y)
-        tree, loss = exact_numbers(tree, rows.x, rows.y, final.rounding, {})
-        made = Candidate(tree, loss, size(tree))
-        chosen.append((final.cost(made), made))
-    chosen.sort(key=lambda c: c[0])
-    best = chosen[0][1]
-    for n, (_, candidate) in enumerate(chosen):
-        formulas[n] = _formula(candidate.tree, rows, names, given)
-    exact = best.loss <= 25 * final.rounding and _exact_on_held(best.tree, rows)
-    front = pareto(list(formulas.values()))
+        tree, loss = exact_numbers(tree, rows.x, rows.y, final.rounding, given)
+        refined = Candidate(tree, loss, size(tree))
+        made.setdefault(repr(tree), (final.cost(refined), refined))
+    ranked = sorted(made.values(), key=lambda c: c[0])
+    best = ranked[0][1]
+    formulas = [_formula(c.tree, rows, names, given) for _, c in ranked]
+    front = pareto(formulas)
     if formulas[0] not in front:
         front = sorted([*front, formulas[0]], key=lambda f: (f.complexity, f.rmse))
+    exact = best.loss <= 25 * final.rounding and _exact_on_held(best.tree, rows)
     found = exact or (
         best.size > 1 and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
     )
     noise = 0.0 if exact else math.sqrt(best.loss) * 10.0**rows.scale if found else math.nan
     seconds = clocks.perf_counter() - begin
     return Front(tuple(front), front.index(formulas[0]), found, exact, noise, finished, seconds)
+
+
+def _shown(pool: Pool) -> list[Candidate]:
+    """The candidates of least cost, and the shortest of each error."""
+    ranked = pool.ranked()
+    shown: dict[tuple[int, str], Candidate] = {}
+    for candidate in ranked:
+        shown.setdefault((candidate.size, f"{candidate.loss:.4e}"), candidate)
+        if len(shown) == _SHOWN:
+            break
+    kept, least = list(shown.values()), math.inf
+    for length in sorted(pool.kept):
+        candidate = pool.kept[length][0]
+        if candidate.loss < 0.5 * least:
+            least = candidate.loss
+            kept.append(candidate)
+    return kept if not pool.done else [ranked[0], *kept[_SHOWN:]]
 
 
 def _exact_on_held(tree: Tree, rows: _Rows) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import combinations, product
 
 import numpy as np
 
@@ -112,6 +113,52 @@ def enumerate_expressions(
         if not builder.grow(length, scales):
             break
     return builder.library()
+
+
+def products(x: Array, limit: int) -> Library:
+    """List products of small powers of the inputs and of at most one function of one of them.
+
+    Args:
+        x: Inputs, (batch, inputs).
+        limit: How many.
+
+    Returns:
+        The library, products of few factors first.
+    """
+    d = x.shape[1]
+    powers = [_HALVES[1:5] if x[:, i].min() > 0 else _HALVES[1:3] for i in range(d)]
+    found: list[tuple[float, Tree]] = []
+    for count in range(min(d, 4) + 1):
+        for inputs in combinations(range(d), count):
+            for exponents in product(*(powers[i] for i in inputs)):
+                price = sum(abs(p) for p in exponents) + count / 2
+                if price > (7 if d < 4 else 6):
+                    continue
+                factors = [power(("x", i), p) for i, p in zip(inputs, exponents, strict=True)]
+                found.append((float(price), multiply(*factors)))
+    functions: list[Tree] = [
+        tree
+        for i in range(d)
+        for v in [("x", i)]
+        for tree in [
+            *((f, u) for f in _WAVES for u in (v, multiply(("k", 2), v))),
+            power(("sin", v), 2),
+            ("exp", v),
+            ("exp", multiply(("k", -1), v)),
+            *([("log", v)] if x[:, i].min() > 0 else []),
+        ]
+    ]
+    found += [(cost + 2, multiply(tree, f)) for cost, tree in found for f in functions]
+    found.sort(key=lambda item: item[0])
+    trees = [tree for _, tree in found[: 2 * limit] if tree != ONE]
+    library = Library.of(trees, x)
+    with np.errstate(all="ignore"):
+        largest = np.abs(library.values).max(1)
+    good = np.flatnonzero((largest < 1e9) & (largest > 1e-9))[:limit]
+    return Library(library.values[good], library.sizes[good], lambda n: trees[int(good[n])])
+
+
+_HALVES = tuple(Fraction(p) for p in (0, 1, 2, -1, -2)) + (Fraction(1, 2), Fraction(-1, 2))
 
 
 class _Builder:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgewise._symbolic._discover._refine import mean_square, refine
 from edgewise._symbolic._discover._tree import Array, Tree, constants, size
+from edgewise._symbolic._snap import Exact
 
 _NATS = 3.0
 """What a symbol has to be worth in log-likelihood, as in `symbolize`."""
@@ -30,6 +31,7 @@ class Clock:
         self._read = read
         self._begin = read()
         self._seconds = seconds
+        self._calls = 0
 
     @property
     def used(self) -> float:
@@ -38,7 +40,8 @@ class Clock:
 
     def check(self) -> None:
         """Raise Stop when the time is over."""
-        if self.used > self._seconds:
+        self._calls += 1
+        if self._calls % 8 == 0 and self.used > self._seconds:
             raise Stop
 
 
@@ -113,7 +116,7 @@ class Pool:
         loss = max(candidate.loss, self.rounding)
         return 0.5 * len(self.y) * math.log(loss / self.rounding) + _NATS * (
             candidate.size + candidate.numbers
-        )
+        ) + bits(candidate.tree) * math.log(2)
 
     def ranked(self) -> list[Candidate]:
         """All kept candidates, the best first."""
@@ -140,6 +143,13 @@ class Pool:
 def loss_of(pool: Pool, tree: Tree) -> float:
     """The mean square error of a tree as it stands."""
     return mean_square(tree, pool.x, pool.y)
+
+
+def bits(tree: Tree) -> float:
+    """How long the exact numbers in a tree are."""
+    if tree[0] == "k":
+        return tree[1].bits if isinstance(tree[1], Exact) else 0.0
+    return sum(bits(part) for part in tree[1:] if isinstance(part, tuple))
 
 
 def _shape(tree: Tree) -> str:

@@ -175,7 +175,7 @@ def linked(problem: Problem, link: Link) -> Problem | None:
     with np.errstate(all="ignore"):
         t = link.ahead(problem.y)
         slope = link.slope(problem.y)
-    if not (np.isfinite(t).all() and np.isfinite(slope).all()):
+    if problem.width == 0 or not (np.isfinite(t).all() and np.isfinite(slope).all()):
         return None
     signs = np.sign(problem.y)
     if link.name in ("square", "invsquare", "log", "logs") and (signs != signs[0]).any():

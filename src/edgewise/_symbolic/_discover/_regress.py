@@ -141,8 +141,9 @@ def _rank(
     singles: list[tuple[int, ...]] = [(int(k),) for k in top[:3]]
     if columns.kinds is not None:
         order = np.argsort(single, kind="stable")
-        _, first = np.unique(columns.kinds[order], return_index=True)
-        singles += [(int(k),) for k in order[np.sort(first)]]
+        for kind in dict.fromkeys(columns.kinds[order].tolist()):
+            alike = order[columns.kinds[order] == kind]  # starts on both sides of the best
+            singles += [(int(alike[k]),) for k in (0, 2, 5) if k < len(alike)]
     m = min(pairs, len(c))
     G = F[:, :m].T @ F[:, :m]
     best: list[tuple[float, tuple[int, int]]] = []

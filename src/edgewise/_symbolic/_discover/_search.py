@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from edgewise._symbolic._discover._curves import curves
-from edgewise._symbolic._discover._library import Library, enumerate_expressions
+from edgewise._symbolic._discover._library import enumerate_expressions, products
 from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._pool import Pool, Stop
@@ -136,9 +136,24 @@ def _quick(problem: Problem) -> None:
     if not problem.noise:
         polynomial(problem, ("id", "inv", "square", "invsquare", "exp"))
         rational(problem, ("id", "square"))
+        _bent(problem)
     rows = _rows(problem)
     few = enumerate_expressions(problem.x[rows], 300, 3 if problem.width > 4 else 4)
     regress(problem, few, rows, _PLAIN, pairs=300, offers=3)
+
+
+def _bent(problem: Problem) -> None:
+    """Polynomials and rational functions of the inputs and of one function of one of them."""
+    for i in range(min(problem.width, 6)):
+        for name in ("cos", "sin", "exp", "log"):
+            if name == "log" and problem.x[:, i].min() <= 0:
+                continue
+            inputs: list[Tree] = [("x", k) for k in range(problem.width)]
+            inputs[i] = (name, ("x", i))
+            bent = problem.with_inputs(inputs)
+            if np.abs(bent.x[:, i]).max() < 1e6:
+                polynomial(bent, ("id", "inv", "square"), 130)
+                rational(bent, ("id",), 100)
 
 
 def _rows(problem: Problem, most: int = 200) -> np.ndarray:
@@ -164,6 +179,10 @@ def _enumerate(problem: Problem, effort: int) -> None:
     x = problem.x[rows]
     library = enumerate_expressions(x, limit, 12, ("1/2", "2") if effort < 3 else ("1/2", "2", "1/3", "3"))
     links = _PLAIN if effort == 1 and problem.width > 2 else _ALL
+    if problem.width > 1:
+        terms = products(x, (800, 2000, 4000)[effort - 1])
+        sums = tuple(name for name in links if name != "log")
+        regress(problem, terms, rows, sums, pairs=2000, offers=4, deep=(6, 12, 20)[effort - 1])
     regress(
         problem,
         library,

@@ -21,7 +21,7 @@ from edgewise._symbolic._discover._problem import LINKS, Problem, linked
 from edgewise._symbolic._discover._surrogate import Surrogate, fit_surrogate
 from edgewise._symbolic._discover._tree import Array, Tree, add, multiply, plain, power
 
-_DOUBT = 0.4
+_DOUBT = 0.9
 """The relative spread above which a quantity is not taken for constant."""
 _TRIED = 10
 """Hypotheses that are put to the test."""
@@ -29,30 +29,57 @@ _TRIED = 10
 
 @dataclass(frozen=True)
 class View:
-    """The surrogate of a problem, in y."""
+    """The surrogate of a problem, in y.
+
+    Attributes:
+        error: Its error on rows held out, in units of the pool's target.
+        values: Its values of y, (batch,).
+        gradient: Their derivatives, (batch, inputs).
+        link: The function of y that the polynomial was fitted to.
+    """
 
     error: float
     values: Array
     gradient: Array
+    link: str
 
 
-def view(problem: Problem) -> View | None:
-    """Fit the surrogate to y and to log |y|; keep the better."""
+_VIEWS = ("id", "log", "square", "inv", "invsquare")
+
+
+def view(problem: Problem, links: tuple[str, ...] = _VIEWS) -> View | None:
+    """Fit the surrogate to functions of y; keep the best."""
+    y, gain = problem.y, problem.gain
+    held = np.arange(len(y)) % 5 == 0
+    crosses = len(set(np.sign(y).tolist())) > 1
     best = None
-    for name in ("id", "log"):
+    for name in dict.fromkeys(links):
+        problem.pool.clock.check()
         target = linked(problem, LINKS[name])
-        if target is None:
+        if target is None or (crosses and name != "id"):
             continue
         s = fit_surrogate(target.x, target.y, target.gain)
-        if s is None or (best is not None and s.error >= best.error):
+        if s is None:
             continue
-        if name == "id":
-            best = View(s.error, s.values, s.gradient)
-        else:
-            with np.errstate(all="ignore"):
-                values = np.exp(s.values) * np.sign(problem.y[0])
-            best = View(s.error, values, s.gradient * values[:, None])
+        values, slope = _UNLINK[name](s.values)
+        sign = 1.0 if name == "id" else np.sign(y[0])
+        values = sign * values
+        r = np.where(np.isfinite(values), values - y, y)
+        error = float(np.sqrt(np.mean((gain * r)[held] ** 2)))
+        if best is None or error < best.error:
+            slope = slope if name == "inv" else sign * slope
+            best = View(error, values, s.gradient * slope[:, None], name)
     return best
+
+
+_UNLINK = {
+    "id": lambda t: (t, np.ones_like(t)),
+    "log": lambda t: (np.exp(t), np.exp(t)),
+    "square": lambda t: (np.sqrt(t), 0.5 / np.sqrt(t)),
+    "inv": lambda t: (1 / np.abs(t), -1 / (t * t)),
+    "invsquare": lambda t: (1 / np.sqrt(t), -0.5 * t**-1.5),
+}
+"""|y| and its slope, for t = T(y)."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +92,41 @@ class Move:
 
 
 def reductions(problem: Problem, seen: View) -> list[Move]:
-    """The hypotheses that pass the test, the best first."""
+    """The hypotheses that pass the test, the best first.
+
+    Those that the derivatives speak for are tested first. Where none of them passes, which is so
+    where the surrogate is poor, all simple ones are.
+    """
     ideas = sorted(_ideas(problem, seen), key=lambda idea: idea[0])
+    likely = [idea for idea in ideas if idea[0] <= _DOUBT][:_TRIED]
+    moves = _tested(likely, seen, (seen.link, "id", "log"))
+    if not moves and problem.width <= 6:
+        tried = {what for _, what, _ in likely}
+        simple = [idea for idea in ideas if _is_simple(idea[1]) and idea[1] not in tried]
+        moves = _tested(simple[:40], seen, (seen.link,))
+    return sorted(moves, key=lambda move: move.view.error)
+
+
+def _is_simple(what: str) -> bool:
+    return not any(mark in what for mark in ("2", "3", "exp", "^"))
+
+
+def _tested(
+    ideas: list[tuple[float, str, Problem | None]], seen: View, links: tuple[str, ...]
+) -> list[Move]:
     moves: list[Move] = []
-    limit = max(1.02 * seen.error, 1e-9 * problem.pool.scale)
-    tried = 0
     for doubt, what, reduced in ideas:
-        if tried >= _TRIED or doubt > _DOUBT:
-            break
-        problem.pool.clock.check()
         if reduced is None or not (np.isfinite(reduced.x).all() and np.isfinite(reduced.y).all()):
             continue
-        tried += 1
-        after = view(reduced)
+        reduced.pool.clock.check()
+        poor = seen.error > 0.05 * reduced.pool.scale and not reduced.noise
+        limit = max((0.8 if poor else 1.02) * seen.error, 1e-9 * reduced.pool.scale)
+        after = view(reduced, links)
         if after is not None and after.error <= limit:
             moves.append(Move(reduced, after, what))
             if doubt < 1e-4 and after.error < 0.5 * seen.error:
                 break
-    return sorted(moves, key=lambda move: move.view.error)
+    return moves
 
 
 def _ideas(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
@@ -95,7 +139,8 @@ def _ideas(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem |
 def _idle(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
     """Inputs that do not matter."""
     moved = np.abs(seen.gradient) * problem.x.std(0) * problem.gain[:, None]
-    share = moved.mean(0) / max(moved.mean(0).max(), 1e-300)
+    middle = np.nanmedian(moved, 0) if np.isfinite(moved).any(0).all() else np.ones(problem.width)
+    share = middle / max(middle.max(), 1e-300)
     for i in range(problem.width):
         if share[i] < 0.03:
             rest = [("x", k) for k in range(problem.width) if k != i]
@@ -158,17 +203,28 @@ def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Proble
                 continue
             others = [("x", k) for k in range(d) if k != i]
             peeled = problem.divided(power(("x", i), near))
-            yield doubt, f"x{i}^{near} *", peeled.with_inputs(others)
+            yield doubt, f"peel {_letter(i)} {'' if near == 1 else near}", peeled.with_inputs(others)
             continue
         if min(spread[w != 0]) < 1e-3 * max(1e-6, spread.max()):
             continue
-        doubt = rest / max(size, 1e-300) * (1 + 0.1 * count)
-        if doubt > _DOUBT:
+        weight_of = float(np.abs(w).sum())
+        doubt = rest / max(size, 1e-300) * (0.4 + 0.3 * weight_of)
+        if doubt > _DOUBT and weight_of > 2:
             continue
         near = plain(a, 0.12)
         if near is None or near.denominator > 2:
             continue
-        yield doubt, f"scale {w.tolist()} {near}", _scaled(problem, w, near)
+        yield doubt, _named(w), _scaled(problem, w, near)
+
+
+def _named(w: Array) -> str:
+    """Which inputs scale how: a for the first, -b for the second the other way, cc for its square."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    parts = []
+    for i in np.flatnonzero(w):
+        size = int(abs(w[i]))
+        parts.append(("-" if w[i] < 0 else "") + letters[i % 26] + (str(size) if size > 1 else ""))
+    return "scale " + " ".join(parts)
 
 
 def _directions(d: int) -> Iterator[Array]:
@@ -236,8 +292,13 @@ def _inner_sums(problem: Problem, seen: View) -> Iterator[tuple[float, str, Prob
         doubt = float(np.median(np.abs(r - middle))) / max(abs(middle), 1e-300)
         near = plain(middle, 0.1) if abs(middle) >= 1 else _upside_down(plain(1 / middle, 0.1))
         if near is not None and near != 0:
-            yield doubt, f"x{i} {float(near):+g} x{j}", _summed(problem, i, j, ("x", i), ("x", j), 1 / near)
-        elif doubt < 0.05:
+            yield doubt, f"sum {_letter(i)} {_letter(j)} {_signed(near)}", _summed(problem, i, j, ("x", i), ("x", j), 1 / near)
+        for k in (1, -1):
+            if near != k:
+                yield 1.0, f"sum {_letter(i)} {_letter(j)} {'+' if k > 0 else '-'}", _summed(
+                    problem, i, j, ("x", i), ("x", j), Fraction(k)
+                )
+        if (near is None or near == 0) and doubt < 0.05:
             yield (
                 2 * doubt + 0.01,
                 f"x{i} {middle:+.4g} x{j}",
@@ -260,6 +321,14 @@ def _inner_sums(problem: Problem, seen: View) -> Iterator[tuple[float, str, Prob
             snapped = None
         first, second = power(("x", i), p), power(("x", j), q)
         yield doubt, f"x{i}^{p} + {k:.3g} x{j}^{q}", _summed(problem, i, j, first, second, snapped or k)
+
+
+def _letter(i: int) -> str:
+    return "abcdefghijklmnopqrstuvwxyz"[i % 26]
+
+
+def _signed(near: Fraction) -> str:
+    return {Fraction(1): "+", Fraction(-1): "-"}.get(near, f"2{near}")
 
 
 def _half(value: float) -> Fraction | None:

@@ -78,8 +78,9 @@ def fit_surrogate(
     """
     n, d = x.shape
     held = np.arange(n) % 5 == 0
-    if n < 10:
+    if n < 10 or not (np.isfinite(weights).all() and np.isfinite(y).all()):
         return None
+    weights = np.maximum(weights, 1e-9 * weights.max())
     t, dt = _coordinates(x, linear)
     terms = min(int(_SHARE * (~held).sum()), most)
     best: tuple[float, Array] | None = None
@@ -92,6 +93,8 @@ def fit_surrogate(
     error, powers = best
     A = _design(t, powers, {})
     W = A * weights[:, None]
+    if not np.isfinite(W).all():
+        return None
     coef = np.linalg.lstsq(W[~held], (y * weights)[~held], rcond=1e-13)[0]
     r = (W @ coef - y * weights)[held]
     error = float(np.sqrt(np.mean(r * r)))

@@ -189,7 +189,7 @@ def size(tree: Tree) -> int:
     if tree[0] in ("x", "c"):
         return 1
     if tree[0] == "k":
-        return 0 if tree[1] in (1, -1) else 1
+        return 0 if number(tree[1]) in (1, -1) else 1
     return 1 + sum(size(part) for part in tree[1:])
 
 
