@@ -42,7 +42,7 @@ def _written(unit: str) -> Any:
     import sympy
 
     if unit in _units():
-        return sympy.sympify(unit, locals={"e": sympy.E})
+        return sympy.E if unit == "e" else sympy.sympify(unit)
     return sympy.Symbol(unit, positive=True)
 
 

@@ -42,10 +42,9 @@ def curves(x: Array, input_: int = 0, waves: int = 60, products: bool = False) -
     ]
     for k in (-0.8, -0.5, -0.2, 0.01, 0.05, 0.2, 0.5, 1, 2, 5, 10):
         for edge in (-float(u.min()), float(u.max())):
-            shift = edge + k * reach if edge == -float(u.min()) else edge + k * reach
-            shifted = add(v, ("c", shift)) if edge != float(u.max()) else add(
-                ("c", shift), multiply(("k", -1), v)
-            )
+            shift: Tree = ("c", edge + k * reach)
+            from_below = edge == -float(u.min())
+            shifted = add(v, shift) if from_below else add(shift, multiply(("k", -1), v))
             trees += [shifted, power(shifted, -1)]
             if k > 0:
                 trees += [("log", shifted), power(shifted, _HALF)]
@@ -57,4 +56,3 @@ def curves(x: Array, input_: int = 0, waves: int = 60, products: bool = False) -
         trees += [multiply(e, s) for e in exps[1:12:2] for s in sines]
         trees += [multiply(v, t) for t in exps + sines]
     return Library.of(trees, x)
-

@@ -17,7 +17,7 @@ from edgewise._symbolic._discover._front import Front, pareto
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._numbers import exact_numbers, simplified
 from edgewise._symbolic._discover._pool import Candidate, Clock, Pool
-from edgewise._symbolic._discover._refine import refine, standard_errors
+from edgewise._symbolic._discover._refine import mean_square, refine, standard_errors
 from edgewise._symbolic._discover._search import search
 from edgewise._symbolic._discover._sympy import written
 from edgewise._symbolic._discover._tree import (
@@ -56,19 +56,19 @@ def discover(
     Nothing has to be trained. Closed forms that least squares gives at once are tried first
     (products of powers, polynomials and rational functions of the inputs, also for
     :math:`1/y, y^2, \log y, ...`). Then the structure is read off the derivatives of a smooth
-    surrogate: factors, symmetries, sums and differences inside (Udrescu & Tegmark 2020 read them off
-    a network); each takes an input away. What remains is searched with growing libraries of
-    small expressions, all sums and products of two of them at once. Constants are fitted to the rows
-    together and made exact where they stand for an exact number. The search stops at the
+    surrogate: factors, symmetries, sums and differences inside (Udrescu & Tegmark 2020 read them
+    off a network); each takes an input away. What remains is searched with growing libraries of
+    small expressions, all sums and products of two of them at once. Constants are fitted to the
+    rows together and made exact where they stand for an exact number. The search stops at the
     first formula that is right on all rows to rounding.
 
     Args:
         x: Inputs, (batch, inputs).
         y: The target, (batch,) or (batch, 1).
         names: What the inputs are called in print; x_1, x_2, ... by default.
-        units: The exponents of the units of each input and of y, such as (1, -1) for m/s where the
-            units are (m, s): a sequence for each input and one more for y, or a dict by name, in
-            which the name that is no input is y. Only laws that hold in all units are searched.
+        units: The exponents of the units of each input and of y, such as (1, -1) for m/s where
+            the units are (m, s): a sequence for each input and one more for y, or a dict by name,
+            in which the name that is no input is y. Only laws that hold in all units are searched.
         constants: Named numbers that may stand in the formula, such as {"c": 299792458.0}.
         time: The budget, in seconds of `clock`. It ends the search but does not steer it.
         seed: Seed of the rows held out; 0 by default.
@@ -244,7 +244,8 @@ def _front(
     for candidate in [*_shown(pool), mean]:
         tree = simplified(refine(candidate.tree, rows.x, rows.y)[0], rows.x, rows.y)
         tree, loss = exact_numbers(tree, rows.x, rows.y, final.rounding, given)
-        refined = Candidate(tree, loss, size(tree))
+        held = mean_square(tree, rows.held_x, rows.held_y)
+        refined = Candidate(tree, max(loss, held / 1.5), size(tree))
         made.setdefault(repr(tree), (final.cost(refined), refined))
     ranked = sorted(made.values(), key=lambda c: c[0])
     best = ranked[0][1]
@@ -254,7 +255,8 @@ def _front(
         front = sorted([*front, formulas[0]], key=lambda f: (f.complexity, f.rmse))
     exact = best.loss <= 25 * final.rounding and _exact_on_held(best.tree, rows)
     found = exact or (
-        best.size > 1 and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
+        best.size > 1
+        and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
     )
     noise = 0.0 if exact else math.sqrt(best.loss) * 10.0**rows.scale if found else math.nan
     seconds = clocks.perf_counter() - begin

@@ -158,7 +158,7 @@ def products(x: Array, limit: int) -> Library:
     return Library(library.values[good], library.sizes[good], lambda n: trees[int(good[n])])
 
 
-_HALVES = tuple(Fraction(p) for p in (0, 1, 2, -1, -2)) + (Fraction(1, 2), Fraction(-1, 2))
+_HALVES = tuple(map(Fraction, (0, 1, 2, -1, -2, "1/2", "-1/2")))
 
 
 class _Builder:
@@ -225,12 +225,26 @@ class _Builder:
                 self.put(op, below, none, values, length, curved)
             flat = ~curved
             for op in _CURVES:
-                self.put(op, below[flat], none, getattr(np, op)(V[flat]), length, ~none[flat].astype(bool))
+                self.put(
+                    op,
+                    below[flat],
+                    none,
+                    getattr(np, op)(V[flat]),
+                    length,
+                    ~none[flat].astype(bool),
+                )
             for scale in ("", *scales):
                 factor = float(Fraction(scale or "1"))
                 for op in _WAVES:
                     values = getattr(np, op)(factor * V[flat])
-                    self.put(f"{op} {scale}".strip(), below[flat], none, values, length, ~none[flat].astype(bool))
+                    self.put(
+                        f"{op} {scale}".strip(),
+                        below[flat],
+                        none,
+                        values,
+                        length,
+                        ~none[flat].astype(bool),
+                    )
 
     def _binary(self, left: Array, right: Array, length: int) -> None:
         ordered = self.sizes[left[0]] <= self.sizes[right[0]]

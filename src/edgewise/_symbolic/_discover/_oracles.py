@@ -18,7 +18,20 @@ from edgewise._symbolic._discover._tree import (
     power,
 )
 
-_RATIONAL = ((1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (3, 2), (2, 3), (3, 3), (4, 2), (5, 2), (4, 4))
+_RATIONAL = (
+    (1, 1),
+    (2, 1),
+    (1, 2),
+    (2, 2),
+    (3, 1),
+    (1, 3),
+    (3, 2),
+    (2, 3),
+    (3, 3),
+    (4, 2),
+    (5, 2),
+    (4, 4),
+)
 
 
 def monomial(problem: Problem) -> None:
@@ -49,7 +62,9 @@ def monomial(problem: Problem) -> None:
             factors.append(power(base, exponent))
         sign = np.sign(np.median(np.sign(y)))
         if factors:
-            problem.offer(multiply(("c", float(sign or 1.0) * math.exp(min(coef[0], 700))), *factors))
+            problem.offer(
+                multiply(("c", float(sign or 1.0) * math.exp(min(coef[0], 700))), *factors)
+            )
 
 
 def _is_whole(exponent: float | Fraction) -> bool:
@@ -151,7 +166,7 @@ def _fraction(problem: Problem, P: Array, Q: Array) -> Tree | None:
     scale = np.sqrt((A * A).mean(0))
     if not (np.isfinite(A).all() and (scale > 0).all()):
         return None
-    values, V = np.linalg.eigh((A / scale).T @ (A / scale) / len(y))
+    values = np.linalg.eigvalsh((A / scale).T @ (A / scale) / len(y))
     if values[0] > 1e-11 * values[-1]:
         return None
     _, s, Vt = np.linalg.svd(A / scale, full_matrices=False)

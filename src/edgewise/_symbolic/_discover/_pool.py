@@ -114,9 +114,11 @@ class Pool:
     def cost(self, candidate: Candidate) -> float:
         """Error and length together, in nats; less is better."""
         loss = max(candidate.loss, self.rounding)
-        return 0.5 * len(self.y) * math.log(loss / self.rounding) + _NATS * (
-            candidate.size + candidate.numbers
-        ) + bits(candidate.tree) * math.log(2)
+        return (
+            0.5 * len(self.y) * math.log(loss / self.rounding)
+            + _NATS * (candidate.size + candidate.numbers)
+            + bits(candidate.tree) * math.log(2)
+        )
 
     def ranked(self) -> list[Candidate]:
         """All kept candidates, the best first."""

@@ -93,7 +93,11 @@ class Problem:
 
     def with_inputs(self, inputs: list[Tree]) -> Problem:
         """The problem with other inputs, which are trees in x."""
-        x = np.column_stack([evaluate(tree, self.x) for tree in inputs]) if inputs else self.x[:, :0]
+        x = (
+            np.column_stack([evaluate(tree, self.x) for tree in inputs])
+            if inputs
+            else self.x[:, :0]
+        )
         trees = tuple(substitute(tree, self.inputs) for tree in inputs)
         return replace(self, x=x, inputs=trees)
 

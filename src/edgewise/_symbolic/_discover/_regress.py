@@ -152,7 +152,7 @@ def _rank(
         block = slice(start, min(start + 500, m))
         g = G[block]
         with np.errstate(all="ignore"):
-            gone = (c[block, None] ** 2 + c[None, :m] ** 2 - 2 * c[block, None] * c[None, :m] * g)
+            gone = c[block, None] ** 2 + c[None, :m] ** 2 - 2 * c[block, None] * c[None, :m] * g
             gone /= 1 - g * g
         gone[g * g > 1 - 1e-7] = 0
         gone[np.arange(block.stop - start)[:, None] + start >= np.arange(m)[None]] = 0
@@ -173,7 +173,7 @@ def _rank(
     return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles))
 
 
-def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost) -> float:  # noqa: ANN001
+def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost) -> float:
     A = columns.F[:, list(chosen)]
     Q, _ = np.linalg.qr(A)
     r = columns.z - Q @ (Q.T @ columns.z)
@@ -181,7 +181,7 @@ def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost) -> float:  # n
     return float(cost(np.array(float(r @ r)), length))
 
 
-def _longer(columns, front, cost, deep):  # noqa: ANN001, ANN202
+def _longer(columns, front, cost, deep):
     """The best sets with one expression more."""
     F, z = columns.F, columns.z
     found = {}
@@ -219,9 +219,7 @@ def _offer(problem: Problem, link: Link, trees: list[Tree]) -> None:
     keep[1:] |= not keep[1:].any()
     terms = [("c", float(c)) for c, k in zip(coef[:1], keep[:1], strict=True) if k]
     terms += [
-        multiply(("c", float(c)), t)
-        for c, t, k in zip(coef[1:], trees, keep[1:], strict=True)
-        if k
+        multiply(("c", float(c)), t) for c, t, k in zip(coef[1:], trees, keep[1:], strict=True) if k
     ]
     signs = np.sign(problem.y)
     sign = 1 if signs.sum() >= 0 else -1
@@ -253,7 +251,9 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
             if near == 0:
                 continue
             exponent = float(p) if near is None else near
-            if column.min() <= 0 and not (isinstance(exponent, Fraction) and exponent.denominator == 1):
+            if column.min() <= 0 and not (
+                isinstance(exponent, Fraction) and exponent.denominator == 1
+            ):
                 base = ("Abs", base)
             factors.append(power(base, exponent))
             with np.errstate(all="ignore"):
@@ -264,7 +264,7 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
             signs = np.sign(y * product)
         sign = 1.0 if np.where(np.isfinite(signs), signs, 0).sum() >= 0 else -1.0
         problem.offer(multiply(("c", sign * math.exp(min(float(coef[0]), 700.0))), *factors))
-        if all(isinstance(f[-1], tuple) and f[-1][0] == "k" or f[0] != "^" for f in factors):
+        if all((isinstance(f[-1], tuple) and f[-1][0] == "k") or f[0] != "^" for f in factors):
             break
 
 

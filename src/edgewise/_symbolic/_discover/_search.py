@@ -8,10 +8,10 @@ import numpy as np
 
 from edgewise._symbolic._discover._curves import curves
 from edgewise._symbolic._discover._library import enumerate_expressions, products
-from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
 from edgewise._symbolic._discover._noise import is_noise
+from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
 from edgewise._symbolic._discover._pool import Pool, Stop
-from edgewise._symbolic._discover._problem import LINKS, Problem, linked
+from edgewise._symbolic._discover._problem import Problem
 from edgewise._symbolic._discover._regress import regress
 from edgewise._symbolic._discover._structure import (
     Split,
@@ -23,13 +23,27 @@ from edgewise._symbolic._discover._structure import (
     splits,
     view,
 )
-from edgewise._symbolic._discover._tree import Tree, multiply
+from edgewise._symbolic._discover._tree import Tree, multiply, power, substitute
 from edgewise._symbolic._discover._units import reduced
 
 TRACE = False
 _PLAIN = ("id", "log", "inv", "square")
 _ALL = (
-    "id", "log", "inv", "square", "invsquare", "exp", "logs", "sqrt", "sin", "cos", "tan", "asin", "asinsqrt", "atanh")
+    "id",
+    "log",
+    "inv",
+    "square",
+    "invsquare",
+    "exp",
+    "logs",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "asinsqrt",
+    "atanh",
+)
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
 
 
@@ -83,7 +97,12 @@ class _Plan:
                 break
             problem, seen = moves[0].problem, moves[0].view
             if TRACE:
-                print("   " * depth, moves[0].what, f"{seen.error if seen else 0:.2e}", [m.what for m in moves[1:4]])
+                print(
+                    "   " * depth,
+                    moves[0].what,
+                    f"{seen.error if seen else 0:.2e}",
+                    [m.what for m in moves[1:4]],
+                )
             self.chain.append(problem)
             _quick(problem)
         if problem.width == 1:
@@ -166,9 +185,14 @@ def _rows(problem: Problem, most: int = 200) -> np.ndarray:
 def _one(problem: Problem, effort: int) -> None:
     """Functions of one input with constants inside."""
     rows = _rows(problem)
-    library = curves(problem.x[rows], 0, 40 * effort, effort > 2)
     links = ("id", "log", "inv", "square") if effort == 1 else _ALL
-    regress(problem, library, rows, links, pairs=1200, offers=8, deep=6 if effort > 1 else 0)
+    ways = [problem]
+    u = problem.x[:, 0]
+    if np.abs(u).min() > 0.02 * np.abs(u).max() or u.min() > 0:
+        ways.append(problem.with_inputs([power(("x", 0), -1)]))
+    for way in ways:
+        library = curves(way.x[rows], 0, 40 * effort, effort > 2)
+        regress(way, library, rows, links, pairs=800, offers=4, deep=4 if effort > 1 else 0)
 
 
 def _enumerate(problem: Problem, effort: int) -> None:
@@ -177,7 +201,9 @@ def _enumerate(problem: Problem, effort: int) -> None:
     if problem.noise:
         limit = (600, 1500, 4000)[effort - 1]
     x = problem.x[rows]
-    library = enumerate_expressions(x, limit, 12, ("1/2", "2") if effort < 3 else ("1/2", "2", "1/3", "3"))
+    library = enumerate_expressions(
+        x, limit, 12, ("1/2", "2") if effort < 3 else ("1/2", "2", "1/3", "3")
+    )
     links = _PLAIN if effort == 1 and problem.width > 2 else _ALL
     if problem.width > 1:
         terms = products(x, (800, 2000, 4000)[effort - 1])
@@ -219,7 +245,9 @@ def _sum_of_parts(split: Split, depth: int) -> None:
         _solve(noisier(left.with_inputs(inputs), split.surrogate.error), depth + 1)
 
 
-def _answers(problem: Problem, x: np.ndarray, y: np.ndarray, error: float, depth: int) -> list[Tree]:
+def _answers(
+    problem: Problem, x: np.ndarray, y: np.ndarray, error: float, depth: int
+) -> list[Tree]:
     """The best trees for a part that is known with some error."""
     part = Pool(x, y, problem.pool.clock, noise=max(error * error, 1e-24))
     search_part(part, depth + 1)
@@ -233,8 +261,6 @@ def search_part(pool: Pool, depth: int) -> None:
 
 
 def _renamed(tree: Tree, inputs: list[int]) -> Tree:
-    from edgewise._symbolic._discover._tree import substitute
-
     names: list[Tree] = [("x", i) for i in inputs]
     return substitute(tree, names)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations, product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,6 +83,22 @@ _UNLINK = {
 """|y| and its slope, for t = T(y)."""
 
 
+class Idea(NamedTuple):
+    """A hypothesis.
+
+    Attributes:
+        doubt: The spread of what should be constant, relative to its size.
+        what: The hypothesis, in short.
+        simple: Whether it is worth a test even where the derivatives do not speak for it.
+        problem: The problem that it leaves, or None if it cannot be.
+    """
+
+    doubt: float
+    what: str
+    simple: bool
+    problem: Problem | None
+
+
 @dataclass(frozen=True)
 class Move:
     """A reduced problem, and what its surrogate's error is."""
@@ -97,25 +114,18 @@ def reductions(problem: Problem, seen: View) -> list[Move]:
     Those that the derivatives speak for are tested first. Where none of them passes, which is so
     where the surrogate is poor, all simple ones are.
     """
-    ideas = sorted(_ideas(problem, seen), key=lambda idea: idea[0])
-    likely = [idea for idea in ideas if idea[0] <= _DOUBT][:_TRIED]
+    ideas = sorted(_ideas(problem, seen), key=lambda idea: idea.doubt)
+    likely = [idea for idea in ideas if idea.doubt <= _DOUBT][:_TRIED]
     moves = _tested(likely, seen, (seen.link, "id", "log"))
     if not moves and problem.width <= 6:
-        tried = {what for _, what, _ in likely}
-        simple = [idea for idea in ideas if _is_simple(idea[1]) and idea[1] not in tried]
+        simple = [idea for idea in ideas if idea.simple and idea not in likely]
         moves = _tested(simple[:40], seen, (seen.link,))
     return sorted(moves, key=lambda move: move.view.error)
 
 
-def _is_simple(what: str) -> bool:
-    return not any(mark in what for mark in ("2", "3", "exp", "^"))
-
-
-def _tested(
-    ideas: list[tuple[float, str, Problem | None]], seen: View, links: tuple[str, ...]
-) -> list[Move]:
+def _tested(ideas: list[Idea], seen: View, links: tuple[str, ...]) -> list[Move]:
     moves: list[Move] = []
-    for doubt, what, reduced in ideas:
+    for doubt, what, _, reduced in ideas:
         if reduced is None or not (np.isfinite(reduced.x).all() and np.isfinite(reduced.y).all()):
             continue
         reduced.pool.clock.check()
@@ -129,14 +139,14 @@ def _tested(
     return moves
 
 
-def _ideas(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+def _ideas(problem: Problem, seen: View) -> Iterator[Idea]:
     yield from _idle(problem, seen)
     yield from _growths(problem, seen)
     yield from _scalings(problem, seen)
     yield from _inner_sums(problem, seen)
 
 
-def _idle(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+def _idle(problem: Problem, seen: View) -> Iterator[Idea]:
     """Inputs that do not matter."""
     moved = np.abs(seen.gradient) * problem.x.std(0) * problem.gain[:, None]
     middle = np.nanmedian(moved, 0) if np.isfinite(moved).any(0).all() else np.ones(problem.width)
@@ -144,10 +154,10 @@ def _idle(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | 
     for i in range(problem.width):
         if share[i] < 0.03:
             rest = [("x", k) for k in range(problem.width) if k != i]
-            yield share[i] / 10, f"drop {i}", problem.with_inputs(rest)
+            yield Idea(share[i] / 10, f"drop {i}", False, problem.with_inputs(rest))
 
 
-def _growths(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+def _growths(problem: Problem, seen: View) -> Iterator[Idea]:
     """Factors exp(a x_i): the inputs along which log y is a line."""
     weight = (problem.gain * seen.values) ** 2
     for i in range(problem.width):
@@ -167,12 +177,11 @@ def _growths(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem
         reduced = problem.divided(factor).with_inputs(others)
         if rate[0] == "c":
             reduced = noisier(reduced, seen.error)
-        yield rest / abs(a) + 0.001, f"exp({a:.4g} x{i}) *", reduced
+        yield Idea(rest / abs(a) + 0.001, f"exp({a:.4g} x{i}) *", False, reduced)
 
 
-def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
-    x, y = problem.x, problem.y
-    d = problem.width
+def _scalings(problem: Problem, seen: View) -> Iterator[Idea]:
+    x, d = problem.x, problem.width
     if (x == 0).any():
         return
     values = np.where(seen.values == 0, np.nan, seen.values)
@@ -203,7 +212,8 @@ def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Proble
                 continue
             others = [("x", k) for k in range(d) if k != i]
             peeled = problem.divided(power(("x", i), near))
-            yield doubt, f"peel {_letter(i)} {'' if near == 1 else near}", peeled.with_inputs(others)
+            simple = abs(near) == 1
+            yield Idea(doubt, f"x{i}^{near} *", simple, peeled.with_inputs(others))
             continue
         if min(spread[w != 0]) < 1e-3 * max(1e-6, spread.max()):
             continue
@@ -214,17 +224,8 @@ def _scalings(problem: Problem, seen: View) -> Iterator[tuple[float, str, Proble
         near = plain(a, 0.12)
         if near is None or near.denominator > 2:
             continue
-        yield doubt, _named(w), _scaled(problem, w, near)
-
-
-def _named(w: Array) -> str:
-    """Which inputs scale how: a for the first, -b for the second the other way, cc for its square."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    parts = []
-    for i in np.flatnonzero(w):
-        size = int(abs(w[i]))
-        parts.append(("-" if w[i] < 0 else "") + letters[i % 26] + (str(size) if size > 1 else ""))
-    return "scale " + " ".join(parts)
+        simple = weight_of == 2
+        yield Idea(doubt, f"scale {w.tolist()} {near}", simple, _scaled(problem, w, near))
 
 
 def _directions(d: int) -> Iterator[Array]:
@@ -254,7 +255,7 @@ def _scaled(problem: Problem, w: Array, a: Fraction) -> Problem | None:
         parts = [*ratios, a / int(w[i])]
         return (sum(p.denominator > 1 for p in parts), float(sum(abs(p) for p in parts)), i)
 
-    for i in sorted(places, key=price):
+    for i in sorted(places.tolist(), key=price):
         factor = a / int(w[i])
         ratios = {int(k): Fraction(int(w[k])) / int(w[i]) for k in places if k != i}
         if x[:, i].min() < 0 and any(p.denominator > 1 for p in (factor, *ratios.values())):
@@ -269,7 +270,7 @@ def _scaled(problem: Problem, w: Array, a: Fraction) -> Problem | None:
     return None
 
 
-def _inner_sums(problem: Problem, seen: View) -> Iterator[tuple[float, str, Problem | None]]:
+def _inner_sums(problem: Problem, seen: View) -> Iterator[Idea]:
     """Pairs of inputs that enter through k x_i^p + x_j^q."""
     x, g = problem.x, seen.gradient
     size = np.abs(g) * problem.gain[:, None]
@@ -290,20 +291,16 @@ def _inner_sums(problem: Problem, seen: View) -> Iterator[tuple[float, str, Prob
         r, w = ratio[good], weight[good]
         middle = float(np.median(r))
         doubt = float(np.median(np.abs(r - middle))) / max(abs(middle), 1e-300)
-        near = plain(middle, 0.1) if abs(middle) >= 1 else _upside_down(plain(1 / middle, 0.1))
-        if near is not None and near != 0:
-            yield doubt, f"sum {_letter(i)} {_letter(j)} {_signed(near)}", _summed(problem, i, j, ("x", i), ("x", j), 1 / near)
-        for k in (1, -1):
-            if near != k:
-                yield 1.0, f"sum {_letter(i)} {_letter(j)} {'+' if k > 0 else '-'}", _summed(
-                    problem, i, j, ("x", i), ("x", j), Fraction(k)
-                )
-        if (near is None or near == 0) and doubt < 0.05:
-            yield (
-                2 * doubt + 0.01,
-                f"x{i} {middle:+.4g} x{j}",
-                _summed(problem, i, j, ("x", i), ("x", j), 1 / middle),
-            )
+        near = _plain_or_inverse(middle)
+        factors: list[tuple[float, Fraction | float]] = [(doubt, near)] if near else []
+        factors += [(1.0, Fraction(k)) for k in (1, -1) if near != k]
+        if not near and doubt < 0.05:
+            factors.append((2 * doubt + 0.01, 1 / middle))
+        for unsure, k in factors:
+            k = 1 / k if isinstance(k, Fraction) else k
+            total = _summed(problem, i, j, ("x", i), ("x", j), k)
+            yield Idea(unsure, f"x{i} {float(k):+.4g} x{j}", abs(k) == 1, total)
+        # sums of powers
         A = logs[good] * w[:, None]
         coef = np.linalg.lstsq(A, z[good] * w, rcond=1e-10)[0]
         left = np.abs(logs[good] @ coef - z[good])
@@ -316,28 +313,24 @@ def _inner_sums(problem: Problem, seen: View) -> Iterator[tuple[float, str, Prob
         with np.errstate(all="ignore"):
             shape = float(p) * x[:, i] ** float(p - 1) / (float(q) * x[:, j] ** float(q - 1))
             k = float(np.median((shape / ratio)[good]))
-        snapped = plain(k, 0.1) if abs(k) >= 1 else _upside_down(plain(1 / k, 0.1))
+        snapped = _plain_or_inverse(k)
         if snapped is not None and abs(float(snapped) - k) > 0.05 * abs(k):
             snapped = None
-        first, second = power(("x", i), p), power(("x", j), q)
-        yield doubt, f"x{i}^{p} + {k:.3g} x{j}^{q}", _summed(problem, i, j, first, second, snapped or k)
+        total = _summed(problem, i, j, power(("x", i), p), power(("x", j), q), snapped or k)
+        yield Idea(doubt, f"x{i}^{p} {k:+.3g} x{j}^{q}", False, total)
 
 
-def _letter(i: int) -> str:
-    return "abcdefghijklmnopqrstuvwxyz"[i % 26]
-
-
-def _signed(near: Fraction) -> str:
-    return {Fraction(1): "+", Fraction(-1): "-"}.get(near, f"2{near}")
+def _plain_or_inverse(value: float) -> Fraction | None:
+    """A plain fraction near a value, or one over which it is; None if there is none."""
+    if not math.isfinite(value) or value == 0:
+        return None
+    near = plain(value if abs(value) >= 1 else 1 / value, 0.1)
+    return None if not near else near if abs(value) >= 1 else 1 / near
 
 
 def _half(value: float) -> Fraction | None:
     near = Fraction(round(2 * value), 2)
     return near if abs(float(near) - value) < 0.25 and abs(near) <= 4 else None
-
-
-def _upside_down(value: Fraction | None) -> Fraction | None:
-    return None if not value else 1 / value
 
 
 def _summed(

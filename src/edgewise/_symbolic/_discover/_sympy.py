@@ -41,7 +41,7 @@ def written(tree: Tree, width: int, x: Array) -> Any:
                 forms.append(rewrite(forms[0]))
                 if rewrite is _tidy:
                     forms[0] = forms[-1]
-            except Exception:  # noqa: BLE001 - a form less
+            except Exception:
                 continue
     good = [f for f in forms if np.isfinite(float(sympy.count_ops(f)))]
     best = min(good, key=lambda f: sum(1 for _ in sympy.preorder_traversal(f)))

@@ -166,7 +166,7 @@ def with_constants(tree: Tree, values: Iterator[Tree]) -> Tree:
     return (tree[0], *(with_constants(part, values) for part in tree[1:]))
 
 
-def substitute(tree: Tree, inputs: Sequence[Tree]) -> Tree:
+def substitute(tree: Tree, inputs: Sequence[Any]) -> Any:
     """Put trees in the place of the inputs."""
     if tree[0] == "x":
         return inputs[tree[1]]
