@@ -116,9 +116,9 @@ def is_same_law(found: sympy.Expr, row: dict[str, str], noise: float) -> bool:
     return is_equal(refitted, row)
 
 
-def run(task: tuple[dict[str, str], float, bool, int]) -> dict[str, Any]:
+def run(task: tuple[dict[str, str], float, bool, int, float]) -> dict[str, Any]:
     """Search for one equation."""
-    row, noise, with_units, seed = task
+    row, noise, with_units, seed, seconds = task
     x, y = sample(row, ROWS, seed)
     size = noise * float(np.sqrt(np.mean(y * y)))  # as SRBench and PhySO count noise
     y = y + size * np.random.default_rng(seed + 1).normal(size=len(y))
@@ -129,11 +129,11 @@ def run(task: tuple[dict[str, str], float, bool, int]) -> dict[str, Any]:
     begin = time.process_time()
     try:
         front = ew.discover(
-            x, y, units=units, time=SECONDS, seed=seed, progress=False, clock=time.process_time
+            x, y, units=units, time=seconds, seed=seed, progress=False, clock=time.process_time
         )
     except ew.EdgewiseError as error:
         return {"id": row["id"], "equal": False, "error": str(error)}
-    seconds = time.process_time() - begin
+    used = time.process_time() - begin
     found = front.best.expr
     judged = is_same_law(found, row, noise) if noise else is_equal(found, row)
     return {
@@ -145,7 +145,7 @@ def run(task: tuple[dict[str, str], float, bool, int]) -> dict[str, Any]:
         "exact": front.exact,
         "rmse": front.best.rmse / (front.best.spread or 1.0),
         "complexity": front.best.complexity,
-        "seconds": seconds,
+        "seconds": used,
         "in_front": any(
             (is_same_law(f.expr, row, noise) if noise else is_equal(f.expr, row)) for f in front
         ),
@@ -153,7 +153,13 @@ def run(task: tuple[dict[str, str], float, bool, int]) -> dict[str, Any]:
 
 
 def study(
-    folder: Path, name: str, noise: float, with_units: bool, processes: int, seed: int
+    folder: Path,
+    name: str,
+    noise: float,
+    with_units: bool,
+    processes: int,
+    seed: int,
+    seconds: float,
 ) -> list[dict[str, Any]]:
     """Run a set of equations, or take from the cache what has run."""
     CACHE.mkdir(exist_ok=True)
@@ -163,7 +169,7 @@ def study(
     if path.exists():
         done = {r["id"]: r for r in map(json.loads, path.read_text().splitlines())}
     rows = equations(folder, name)
-    tasks = [(row, noise, with_units, seed) for row in rows if row["id"] not in done]
+    tasks = [(row, noise, with_units, seed, seconds) for row in rows if row["id"] not in done]
     with path.open("a") as log, multiprocessing.get_context("spawn").Pool(processes) as pool:
         for n, result in enumerate(pool.imap_unordered(run, tasks), 1):
             done[result["id"]] = result
@@ -205,17 +211,26 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--units", action="store_true")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     chosen = [(options.set, options.noise, options.units)] if options.set else list(STUDIES)
     for name, noise, with_units in chosen:
-        study(options.folder, name, noise, with_units, options.processes, options.seed)
+        study(
+            options.folder,
+            name,
+            noise,
+            with_units,
+            options.processes,
+            options.seed,
+            options.seconds,
+        )
     write_page(options.seed)
 
 
 def write_page(seed: int) -> None:
     """Write the table of all studies that have run."""
-    table = []
+    table: list[list[str]] = []
     for path in sorted(CACHE.glob(f"symbolic-*-{seed}.jsonl")):
         words = path.stem.removeprefix("symbolic-").split("-")
         results = list(
@@ -227,8 +242,9 @@ def write_page(seed: int) -> None:
         "Laws from tables",
         __doc__.split("\n\n")[0].strip()
         + f"\n\n{ROWS} rows drawn evenly from the ranges of each equation, at most {SECONDS} s of "
-        "CPU time. Noise is a share of the root mean square of y. Without noise an equation counts as "
-        "found where `best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside the ranges "
+        "CPU time. Noise is a share of the root mean square of y. Without noise an equation counts "
+        "as found where `best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside of the "
+        "ranges "
         "and on 500 from a box wider by a quarter on each side. With noise its "
         "floating-point numbers are first refitted to exact rows, and none may move by more than "
         "five times the noise. *Wrong claims* are formulas with `found` that are not the law.",

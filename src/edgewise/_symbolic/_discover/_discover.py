@@ -242,7 +242,8 @@ def _front(
     mean = Candidate(("c", float(np.mean(rows.y))), float(np.var(rows.y)), 1)
     made: dict[str, tuple[float, Candidate]] = {}
     for candidate in [*_shown(pool), mean]:
-        tree = simplified(refine(candidate.tree, rows.x, rows.y)[0], rows.x, rows.y)
+        tree = refine(candidate.tree, rows.x, rows.y)[0]
+        tree = simplified(tree, rows.x, rows.y, final.rounding)
         tree, loss = exact_numbers(tree, rows.x, rows.y, final.rounding, given)
         held = mean_square(tree, rows.held_x, rows.held_y)
         refined = Candidate(tree, max(loss, held / 1.5), size(tree))

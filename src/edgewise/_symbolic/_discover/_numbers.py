@@ -58,14 +58,14 @@ def exact_numbers(
             refused.add(values[place])
 
 
-def simplified(tree: Tree, x: Array, y: Array) -> Tree:
-    """Leave out parts without which the tree fits as well to rounding."""
-    loss = mean_square(tree, x, y)
-    limit = max(4 * loss, (1e-13 * float((y * y).mean()) ** 0.5) ** 2)
+def simplified(tree: Tree, x: Array, y: Array, rounding: float) -> Tree:
+    """Leave out parts without which the tree fits as well, but for chance or rounding."""
+    floor = 25 * rounding
+    limit = max(mean_square(tree, x, y), floor) * math.exp(2 * _CHANCE / len(y))
     for smaller in _smaller(tree):
         fitted, error = refine(smaller, x, y, 10)
         if error <= limit:
-            return simplified(fitted, x, y)
+            return simplified(fitted, x, y, rounding)
     return tree
 
 

@@ -69,6 +69,11 @@ class Pool:
         clock: The time.
         noise: The mean square of the noise on y, as far as is known; zero where y is exact.
         tick: Called at each candidate, to show progress.
+        kept: The best candidates of each size.
+        seen: The trees that were offered.
+        done: Whether an exact formula was found.
+        sigma: The noise that the surrogate of a reduced problem leaves, if it is noise.
+        guess: That of the whole problem.
     """
 
     x: Array
@@ -80,6 +85,7 @@ class Pool:
     seen: set[str] = field(default_factory=set)
     done: bool = False
     sigma: float = 0.0
+    guess: float = 0.0
 
     def __post_init__(self) -> None:
         self.scale = float(np.sqrt(np.mean(self.y**2))) or 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -174,6 +175,21 @@ LINKS: dict[str, Link] = {
 }
 
 
+ONE_SIGN = ("square", "invsquare", "log", "logs")
+"""Links that do not tell the sign of y."""
+
+
+def keeps_sign(problem: Problem, link: Link) -> bool:
+    """Whether y has one sign; for squares, up to the noise."""
+    signs = np.sign(problem.y)
+    others = signs != (1 if signs.sum() >= 0 else -1)
+    if not others.any():
+        return True
+    noise = max(math.sqrt(problem.noise), problem.pool.guess)
+    size = (problem.gain * np.abs(problem.y))[others]
+    return link.name == "square" and bool((size < 4 * noise).all())
+
+
 def linked(problem: Problem, link: Link) -> Problem | None:
     """The problem for T(y), or None where T has no value on some rows."""
     with np.errstate(all="ignore"):
@@ -182,9 +198,9 @@ def linked(problem: Problem, link: Link) -> Problem | None:
     if problem.width == 0 or not (np.isfinite(t).all() and np.isfinite(slope).all()):
         return None
     signs = np.sign(problem.y)
-    if link.name in ("square", "invsquare", "log", "logs") and (signs != signs[0]).any():
+    sign, back = (1 if signs.sum() >= 0 else -1), problem.back
+    if link.name in ONE_SIGN and not keeps_sign(problem, link):
         return None
-    sign, back = int(signs[0]) or 1, problem.back
     return Problem(
         problem.pool,
         problem.x,

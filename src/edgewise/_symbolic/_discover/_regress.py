@@ -10,15 +10,28 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from edgewise._symbolic._discover._library import Library
-from edgewise._symbolic._discover._problem import LINKS, Link, Problem
+from edgewise._symbolic._discover._problem import LINKS, Link, Problem, keeps_sign
 from edgewise._symbolic._discover._tree import Array, Tree, add, evaluate, multiply, plain, power
 
 _NATS = 3.0
 _TINY = 1e-24
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What is left and how long it is, in nats."""
+
+    rows: int
+    floor: float
+
+    def __call__(self, left: Any, lengths: Any) -> Any:
+        fit = np.log(np.maximum(left, 0) + self.floor)
+        return 0.5 * self.rows * fit + _NATS * lengths
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def _project(problem: Problem, library: Library, rows: Array, link: Link) -> _Co
             good &= gain * np.abs(y) > 3 * math.sqrt(problem.noise)
     if good.mean() < (0.8 if link.name != "log" or problem.noise == 0 else 0.5):
         return None
-    if link.name in ("square", "invsquare") and len(set(np.sign(y).tolist())) > 1:
+    if link.name in ("square", "invsquare") and not keeps_sign(problem, link):
         return None
     B = _base(problem, link, problem.x[rows])
     good &= np.isfinite(B).all(1)
@@ -130,9 +143,7 @@ def _rank(
     noise = problem.noise / max(problem.pool.scale**2, 1e-300)
     floor = max(_TINY, noise)
 
-    def cost(left: Array, lengths: Array) -> Array:
-        return 0.5 * n * np.log(np.maximum(left, 0) + floor) + _NATS * lengths
-
+    cost = _Cost(n, floor)
     c = F.T @ z
     found: list[tuple[float, tuple[int, ...]]] = []
     single = cost(1 - c * c, sizes + 1)
@@ -173,18 +184,20 @@ def _rank(
     return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles))
 
 
-def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost) -> float:
+def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost: _Cost) -> float:
     A = columns.F[:, list(chosen)]
     Q, _ = np.linalg.qr(A)
     r = columns.z - Q @ (Q.T @ columns.z)
     length = columns.sizes[list(chosen)].sum() + len(chosen)
-    return float(cost(np.array(float(r @ r)), length))
+    return float(cost(r @ r, length))
 
 
-def _longer(columns, front, cost, deep):
+def _longer(
+    columns: _Columns, front: list[tuple[float, tuple[int, ...]]], cost: _Cost, deep: int
+) -> list[tuple[float, tuple[int, ...]]]:
     """The best sets with one expression more."""
     F, z = columns.F, columns.z
-    found = {}
+    found: dict[tuple[int, ...], float] = {}
     for _, chosen in front:
         Q, _ = np.linalg.qr(F[:, list(chosen)])
         r = z - Q @ (Q.T @ z)

@@ -70,6 +70,7 @@ def search(
         try:
             if units is not None:
                 roots = reduced(roots[0], [units[0][i] for i in kept], units[1])
+            _guess(roots[0])
             plans = [_Plan(root) for root in roots]
             for effort in (1, 2, 3):
                 for plan in plans:
@@ -79,6 +80,15 @@ def search(
         except Stop:
             return pool.done
     return True
+
+
+def _guess(problem: Problem) -> None:
+    """Guess the noise from what a surrogate leaves, if that looks like noise."""
+    seen = view(problem, ("id",)) if problem.width else None
+    if seen is not None and seen.error > 1e-4 * problem.pool.scale:
+        r = problem.y - seen.values
+        if is_noise(problem.x, r):
+            problem.pool.guess = seen.error
 
 
 class _Plan:
@@ -132,7 +142,7 @@ class _Plan:
         if share < 1e-5:
             return [0.0]
         r = (leaf.y - seen.values) * leaf.gain
-        if leaf.width <= 4 and is_noise(leaf.x, r):
+        if leaf.pool.guess or (leaf.width <= 4 and is_noise(leaf.x, r)):
             leaf.pool.sigma = seen.error
             return [0.9 * seen.error]
         return [0.0, 0.9 * seen.error]

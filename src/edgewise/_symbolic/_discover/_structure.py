@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgewise._symbolic._discover._problem import LINKS, Problem, linked
+from edgewise._symbolic._discover._problem import LINKS, Problem, keeps_sign, linked
 from edgewise._symbolic._discover._surrogate import Surrogate, fit_surrogate
 from edgewise._symbolic._discover._tree import Array, Tree, add, multiply, plain, power
 
@@ -52,18 +52,17 @@ def view(problem: Problem, links: tuple[str, ...] = _VIEWS) -> View | None:
     """Fit the surrogate to functions of y; keep the best."""
     y, gain = problem.y, problem.gain
     held = np.arange(len(y)) % 5 == 0
-    crosses = len(set(np.sign(y).tolist())) > 1
     best = None
     for name in dict.fromkeys(links):
         problem.pool.clock.check()
         target = linked(problem, LINKS[name])
-        if target is None or (crosses and name != "id"):
+        if target is None or (name == "inv" and not keeps_sign(problem, LINKS[name])):
             continue
         s = fit_surrogate(target.x, target.y, target.gain)
         if s is None:
             continue
         values, slope = _UNLINK[name](s.values)
-        sign = 1.0 if name == "id" else np.sign(y[0])
+        sign = 1.0 if name == "id" else 1.0 if np.sign(y).sum() >= 0 else -1.0
         values = sign * values
         r = np.where(np.isfinite(values), values - y, y)
         error = float(np.sqrt(np.mean((gain * r)[held] ** 2)))
