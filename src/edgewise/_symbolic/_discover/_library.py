@@ -116,7 +116,7 @@ def enumerate_expressions(
 
 
 def products(x: Array, limit: int) -> Library:
-    """List products of small powers of the inputs and of at most one function of one of them.
+    """List products of small powers of the inputs and of at most one function of one or two.
 
     Args:
         x: Inputs, (batch, inputs).
@@ -136,19 +136,8 @@ def products(x: Array, limit: int) -> Library:
                     continue
                 factors = [power(("x", i), p) for i, p in zip(inputs, exponents, strict=True)]
                 found.append((float(price), multiply(*factors)))
-    functions: list[Tree] = [
-        tree
-        for i in range(d)
-        for v in [("x", i)]
-        for tree in [
-            *((f, u) for f in _WAVES for u in (v, multiply(("k", 2), v))),
-            power(("sin", v), 2),
-            ("exp", v),
-            ("exp", multiply(("k", -1), v)),
-            *([("log", v)] if x[:, i].min() > 0 else []),
-        ]
-    ]
-    found += [(cost + 2, multiply(tree, f)) for cost, tree in found for f in functions]
+    pieces = _pieces(x)
+    found += [(cost + price, multiply(tree, f)) for cost, tree in found for price, f in pieces]
     found.sort(key=lambda item: item[0])
     trees = [tree for _, tree in found[: 2 * limit] if tree != ONE]
     library = Library.of(trees, x)
@@ -156,6 +145,27 @@ def products(x: Array, limit: int) -> Library:
         largest = np.abs(library.values).max(1)
     good = np.flatnonzero((largest < 1e9) & (largest > 1e-9))[:limit]
     return Library(library.values[good], library.sizes[good], lambda n: trees[int(good[n])])
+
+
+def _pieces(x: Array) -> list[tuple[float, Tree]]:
+    """Functions of one input, and waves and exponentials of two, with their prices."""
+    d = x.shape[1]
+    found: list[tuple[float, Tree]] = []
+    for i in range(d):
+        v: Tree = ("x", i)
+        found += [(2.0, (f, u)) for f in _WAVES for u in (v, multiply(("k", 2), v))]
+        found += [(2.0, power(("sin", v), 2)), (2.0, ("exp", v))]
+        found += [(2.0, ("exp", multiply(("k", -1), v)))]
+        if x[:, i].min() > 0:
+            found.append((2.0, ("log", v)))
+    for i, j in combinations(range(d), 2):
+        u, v = ("x", i), ("x", j)
+        arguments = [multiply(u, v), multiply(u, power(v, -1)), ("+", u, v)]
+        arguments += [("+", u, multiply(("k", -1), v)), multiply(v, power(u, -1))]
+        found += [(3.0, (f, w)) for w in arguments[:4] for f in _WAVES]
+        found += [(3.5, (f, multiply(("k", 2), w))) for w in arguments[:4] for f in _WAVES]
+        found += [(3.0, ("exp", multiply(("k", s), w))) for w in arguments for s in (1, -1)]
+    return found
 
 
 _HALVES = tuple(map(Fraction, (0, 1, 2, -1, -2, "1/2", "-1/2")))

@@ -127,11 +127,20 @@ class _Plan:
                 _one(here, effort)
             if leaf.width >= 1:
                 _enumerate(here, effort)
-            for earlier in self.chain[-2:-4:-1] if effort > 1 else self.chain[-2:-3:-1]:
+            before = self.chain[-2:-4:-1] if effort > 1 else self.chain[-2:-3:-1]
+            if len(self.chain) > len(before) + 1 and self.is_rough:
+                before = [*before, self.chain[0]]
+            for earlier in before:
                 _enumerate(noisier(earlier, noise), effort)
             if effort == 1 and leaf.width > 1 and self.view is not None and self.depth < 3:
                 _divide(here, self.view, self.depth)
             _loosen(leaf.pool)
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether the surrogate was poor, so that the reductions may be wrong."""
+        seen, pool = self.view, self.chain[0].pool
+        return seen is not None and seen.error > 0.02 * pool.scale and not pool.guess
 
     def _noises(self) -> list[float]:
         """What the noise may be: none, or what the surrogate leaves."""
@@ -216,9 +225,9 @@ def _enumerate(problem: Problem, effort: int) -> None:
     )
     links = _PLAIN if effort == 1 and problem.width > 2 else _ALL
     if problem.width > 1:
-        terms = products(x, (800, 2000, 4000)[effort - 1])
+        terms = products(x, (1500, 3000, 5000)[effort - 1])
         sums = tuple(name for name in links if name != "log")
-        regress(problem, terms, rows, sums, pairs=2000, offers=4, deep=(6, 12, 20)[effort - 1])
+        regress(problem, terms, rows, sums, pairs=1500, offers=4, deep=(6, 12, 20)[effort - 1])
     regress(
         problem,
         library,
