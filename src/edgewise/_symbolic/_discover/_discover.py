@@ -23,6 +23,7 @@ from edgewise._symbolic._discover._sympy import written
 from edgewise._symbolic._discover._tree import (
     Array,
     Tree,
+    absorbed,
     constants,
     evaluate,
     multiply,
@@ -30,7 +31,8 @@ from edgewise._symbolic._discover._tree import (
     substitute,
 )
 from edgewise._symbolic._discover._units import table
-from edgewise._symbolic._formula import Constant, Formula
+from edgewise._symbolic._formula import Constant, Formula, shorten
+from edgewise._symbolic._snap import Exact
 
 _LEAST = 10
 _SEARCHED = 1000
@@ -104,7 +106,9 @@ def discover(
     dimensions = None if units is None else table(units, names)
     rows = _Rows.split(x, y, 0 if seed is None else seed)
     if np.ptp(y) == 0:
-        formula = _formula(("c", float(y[0])), rows, names, given)
+        value = float(y[0])
+        whole: Tree = ("k", Fraction(value)) if value == round(value) else ("c", value)
+        formula = _formula(whole, rows.unscaled(), names, given)
         return Front((formula,), 0, True, True, 0.0, True, clocks.perf_counter() - begin)
     finished = True
     with _Bar(progress) as bar:
@@ -162,6 +166,11 @@ class _Rows:
         ]
         tree = substitute(tree, inputs)
         return multiply(("k", Fraction(10) ** self.scale), tree) if self.scale else tree
+
+    def unscaled(self) -> _Rows:
+        """The rows as they were given."""
+        u, v = 10.0 ** np.array(self.scales), 10.0**self.scale
+        return _Rows(self.x * u, self.y * v, self.held_x * u, self.held_y * v, [], 0, self.kept)
 
 
 def _power_of_ten(values: Array) -> int:
@@ -238,11 +247,14 @@ def _front(
     begin: float,
 ) -> Front:
     """Make the constants of the best candidates exact, and write them down."""
+    plain = rows.plain
+    rows = rows.unscaled()
     final = Pool(rows.x, rows.y, Clock(math.inf))
     mean = Candidate(("c", float(np.mean(rows.y))), float(np.var(rows.y)), 1)
     made: dict[str, tuple[float, Candidate]] = {}
     for candidate in [*_shown(pool), mean]:
-        tree = refine(candidate.tree, rows.x, rows.y)[0]
+        tree = candidate.tree if candidate is mean else absorbed(plain(candidate.tree))
+        tree = refine(tree, rows.x, rows.y)[0]
         tree = simplified(tree, rows.x, rows.y, final.rounding)
         tree, loss = exact_numbers(tree, rows.x, rows.y, final.rounding, given)
         held = mean_square(tree, rows.held_x, rows.held_y)
@@ -250,16 +262,20 @@ def _front(
         made.setdefault(repr(tree), (final.cost(refined), refined))
     ranked = sorted(made.values(), key=lambda c: c[0])
     best = ranked[0][1]
-    formulas = [_formula(c.tree, rows, names, given) for _, c in ranked]
+    printed = {}
+    for _, candidate in ranked:
+        formula = _formula(candidate.tree, rows, names, given)
+        printed.setdefault(str(shorten(formula.expr)), formula)
+    formulas = list(printed.values())
     front = pareto(formulas)
     if formulas[0] not in front:
         front = sorted([*front, formulas[0]], key=lambda f: (f.complexity, f.rmse))
-    exact = best.loss <= 25 * final.rounding and _exact_on_held(best.tree, rows)
+    exact = best.loss <= 9 * final.rounding and _exact_on_held(best.tree, rows)
     found = exact or (
         best.size > 1
         and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
     )
-    noise = 0.0 if exact else math.sqrt(best.loss) * 10.0**rows.scale if found else math.nan
+    noise = 0.0 if exact else math.sqrt(best.loss) if found else math.nan
     seconds = clocks.perf_counter() - begin
     return Front(tuple(front), front.index(formulas[0]), found, exact, noise, finished, seconds)
 
@@ -284,34 +300,39 @@ def _shown(pool: Pool) -> list[Candidate]:
 def _exact_on_held(tree: Tree, rows: _Rows) -> bool:
     with np.errstate(all="ignore"):
         r = evaluate(tree, rows.held_x) - rows.held_y
-        return bool(np.sqrt(np.mean(r * r)) <= 1e-10 * np.sqrt(np.mean(rows.held_y**2)))
+        return bool(np.sqrt(np.mean(r * r)) <= 1e-12 * np.sqrt(np.mean(rows.held_y**2)))
 
 
 def _formula(
     tree: Tree, rows: _Rows, names: tuple[str, ...], given: Mapping[str, float]
 ) -> Formula:
     """A tree as a formula in the units of the data, with its errors on the rows held out."""
-    scale = 10.0**rows.scale
     errors = standard_errors(tree, rows.x, rows.y) if constants(tree) else np.zeros(0)
     fitted = tuple(
         Constant(None, f"c_{n + 1}", value, float(error))
         for n, (value, error) in enumerate(zip(constants(tree), errors, strict=True))
     )
     r = evaluate(tree, rows.held_x) - rows.held_y
-    rmse = float(np.sqrt(np.mean(r * r))) * scale
-    whole = rows.plain(tree)
+    rmse = float(np.sqrt(np.mean(r * r)))
     return Formula(
-        exprs=(written(whole, len(names), rows.x * 10.0 ** np.array(rows.scales)),),
+        exprs=(written(tree, len(names), rows.x),),
         rmse=rmse if math.isfinite(rmse) else math.inf,
         network_rmse=math.nan,
-        spread=float(rows.held_y.std()) * scale,
+        spread=float(rows.held_y.std()),
         constants=fitted,
         numeric=(),
         finished=True,
         names=names,
-        extrapolation=_extrapolation(tree, rows) * scale,
-        given={},
+        extrapolation=_extrapolation(tree, rows),
+        given={k: v for k, v in given.items() if k in _named(tree)},
     )
+
+
+def _named(tree: Tree) -> set[str]:
+    """The names of the numbers in a tree."""
+    if tree[0] == "k":
+        return {tree[1].unit} if isinstance(tree[1], Exact) else set()
+    return set().union(*(_named(part) for part in tree[1:] if isinstance(part, tuple)))
 
 
 def _extrapolation(tree: Tree, rows: _Rows) -> float:

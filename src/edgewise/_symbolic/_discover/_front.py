@@ -75,6 +75,8 @@ class Front:
             return "The marked formula is exact: it misses no row by more than rounding."
         if self.found:
             return f"The marked formula leaves what looks like noise, of size {self.noise:.2g}."
+        if not self.best.expr.free_symbols:
+            return "No law was found: no formula of the inputs is better than the mean."
         return "No law was found: what the marked formula leaves is not noise."
 
     def __str__(self) -> str:

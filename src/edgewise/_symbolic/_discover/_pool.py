@@ -16,7 +16,7 @@ from edgewise._symbolic._snap import Exact
 
 _NATS = 3.0
 """What a symbol has to be worth in log-likelihood, as in `symbolize`."""
-_ROUNDING = 1e-12
+_ROUNDING = 3e-14
 """The error, as a share of the size of y, that is no more than rounding."""
 
 

@@ -209,6 +209,12 @@ def _one(problem: Problem, effort: int) -> None:
     u = problem.x[:, 0]
     if np.abs(u).min() > 0.02 * np.abs(u).max() or u.min() > 0:
         ways.append(problem.with_inputs([power(("x", 0), -1)]))
+    if effort == 1 and len(ways) > 1 and not problem.noise:
+        for way in ways:  # a scaling may have been taken out of the wrong input
+            for p in (-4, -2, -1, 1, 2, 4):
+                turned = way.divided(power(("x", 0), p))
+                polynomial(turned, ("id", "inv", "square", "invsquare"), 8)
+                rational(turned, ("id", "square"), 14)
     for way in ways:
         library = curves(way.x[rows], 0, 40 * effort, effort > 2)
         regress(way, library, rows, links, pairs=800, offers=4, deep=4 if effort > 1 else 0)

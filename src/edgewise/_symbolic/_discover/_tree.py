@@ -175,6 +175,46 @@ def substitute(tree: Tree, inputs: Sequence[Any]) -> Any:
     return (tree[0], *(substitute(part, inputs) for part in tree[1:]))
 
 
+def absorbed(tree: Tree) -> Tree:
+    """Draw the numbers of each product together into one."""
+    factor, free, rest = _drawn(tree)
+    return _scaled(factor, free, rest)
+
+
+def _scaled(factor: float | Fraction, free: bool, rest: Tree) -> Tree:
+    if free:
+        return multiply(("c", float(factor)), rest)
+    return multiply(("k", factor), rest) if factor != 1 else rest
+
+
+def _drawn(tree: Tree) -> tuple[Any, bool, Tree]:
+    """A number, whether it is free, and what it multiplies."""
+    kind = tree[0]
+    if kind == "c":
+        return tree[1], True, ONE
+    if kind == "k":
+        exact = isinstance(tree[1], Exact)
+        return (1, False, tree) if exact else (Fraction(tree[1]), False, ONE)
+    if kind == "x":
+        return 1, False, tree
+    if kind == "*":
+        (f, p, u), (g, q, v) = _drawn(tree[1]), _drawn(tree[2])
+        if p or q:
+            f, g = float(f), float(g)
+        return f * g, p or q, multiply(u, v)
+    if kind == "^" and tree[2][0] == "k":
+        f, free, u = _drawn(tree[1])
+        p = Fraction(number(tree[2][1])).limit_denominator(1000)
+        if f > 0 or (f != 0 and p.denominator == 1):
+            whole = p.denominator == 1 and not free
+            value = Fraction(f) ** int(p) if whole else float(f) ** float(p)
+            if whole or free or f == 1:
+                rest = u if u == ONE else power(u, p)
+                return (1 if f == 1 and not free else value), free, rest
+        return 1, False, ("^", _scaled(f, free, u), tree[2])
+    return 1, False, (kind, *(absorbed(part) for part in tree[1:]))
+
+
 def inputs_of(tree: Tree) -> set[int]:
     """The inputs that a tree reads."""
     if tree[0] == "x":
