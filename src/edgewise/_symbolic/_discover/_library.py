@@ -126,7 +126,8 @@ def products(x: Array, limit: int) -> Library:
         The library, products of few factors first.
     """
     d = x.shape[1]
-    powers = [_HALVES[1:5] if x[:, i].min() > 0 else _HALVES[1:3] for i in range(d)]
+    signed = [x[:, i].min() <= 0 for i in range(d)]
+    powers = [_HALVES[1:3] if s else _HALVES[1:5] if d > 3 else _HALVES[1:] for s in signed]
     found: list[tuple[float, Tree]] = []
     for count in range(min(d, 4) + 1):
         for inputs in combinations(range(d), count):

@@ -45,7 +45,29 @@ def written(tree: Tree, width: int, x: Array) -> Any:
                 continue
     good = [f for f in forms if np.isfinite(float(sympy.count_ops(f)))]
     best = min(good, key=lambda f: sum(1 for _ in sympy.preorder_traversal(f)))
+    best = _without_absolutes(best, sure, x)
     return best.xreplace(back)
+
+
+def _without_absolutes(expr: Any, symbols: list[Any], x: Array) -> Any:
+    """Take off the absolute values of what has one sign on all rows."""
+    import sympy
+
+    if not len(x) or sympy.count_ops(expr) > _LONG:
+        return expr
+    squares = {p: sympy.factor(p.base) ** p.exp for p in expr.atoms(sympy.Pow) if _is_root(p)}
+    expr = expr.xreplace(squares)
+    for part in expr.atoms(sympy.Abs):
+        with np.errstate(all="ignore"):
+            inner = sympy.lambdify(symbols, part.args[0], "numpy")(*x.T)
+        signs = np.sign(np.asarray(inner))
+        if (signs > 0).all() or (signs < 0).all():
+            expr = expr.xreplace({part: part.args[0] * int(signs.flat[0])})
+    return expr
+
+
+def _is_root(power: Any) -> bool:
+    return bool(power.exp.is_Rational and power.exp.q == 2 and power.base.is_rational_function())
 
 
 def _tidy(expr: Any) -> Any:
