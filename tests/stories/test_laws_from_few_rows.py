@@ -28,7 +28,7 @@ def test_kepler() -> None:
 
 def test_ideal_gas() -> None:
     rng = np.random.default_rng(2)
-    x = np.column_stack([rng.uniform(1, 5, 60), rng.uniform(250, 400, 60), rng.uniform(0.1, 2, 60)])
+    x = np.column_stack([rng.uniform(1, 5, 60), rng.uniform(250, 400, 60), rng.uniform(0.5, 2, 60)])
     p = 8.314 * x[:, 0] * x[:, 1] / x[:, 2]
     front = ew.discover(
         x, noisy(p, 0.02, 3), names=["n", "T", "V"], progress=False, clock=process_time

@@ -140,7 +140,7 @@ class Pool:
     def explained_by_noise(self) -> bool:
         """Whether the surrogate leaves noise, and the best candidate no more than it."""
         best = self.best
-        return bool(self.sigma and best is not None and best.loss <= 1.02 * self.sigma**2)
+        return bool(self.sigma and best is not None and best.loss <= 1.1 * self.sigma**2)
 
     def explained(self, factor: float = 1.1) -> bool:
         """Whether a candidate leaves no more than the noise."""

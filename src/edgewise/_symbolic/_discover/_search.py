@@ -17,6 +17,7 @@ from edgewise._symbolic._discover._structure import (
     Split,
     View,
     linear_in,
+    lumped,
     noisier,
     part_of,
     reductions,
@@ -75,7 +76,7 @@ def search(
             for effort in (1, 2, 3):
                 for plan in plans:
                     plan.step(effort)
-                if pool.explained_by_noise:
+                if effort > 1 and pool.explained_by_noise:
                     break
         except Stop:
             return pool.done
@@ -102,7 +103,9 @@ class _Plan:
         seen = view(problem) if problem.width > 1 else None
         while seen is not None and problem.width > 1:
             self.view = seen
-            moves = reductions(problem, seen)
+            rough = seen.error > 0.1 * problem.pool.scale and len(self.chain) == 1
+            alone = lumped(problem, seen) if rough else None
+            moves = [alone] if alone is not None else reductions(problem, seen)
             if not moves:
                 break
             problem, seen = moves[0].problem, moves[0].view

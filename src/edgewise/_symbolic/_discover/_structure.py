@@ -138,6 +138,30 @@ def _tested(ideas: list[Idea], seen: View, links: tuple[str, ...]) -> list[Move]
     return moves
 
 
+def lumped(problem: Problem, seen: View) -> Move | None:
+    """The product of powers that y is a function of by itself, where there is one.
+
+    A wave of many periods is beyond a polynomial of several inputs, not of one.
+    """
+    d = problem.width
+    if d > 5 or (problem.x == 0).any():
+        return None
+    best: Move | None = None
+    exponents = (0, 1, -1, 2, -2) if d <= 3 else (0, 1, -1)
+    for powers in product(exponents, repeat=d):
+        lead = next((p for p in powers if p), 0)
+        if lead <= 0 or math.gcd(*(abs(p) for p in powers)) > 1 or sum(map(bool, powers)) < 2:
+            continue
+        factors = [power(("x", i), Fraction(p)) for i, p in enumerate(powers) if p]
+        reduced = problem.with_inputs([multiply(*factors)])
+        after = view(reduced, ("id",))
+        if after is not None and (best is None or after.error < best.view.error):
+            best = Move(reduced, after, f"alone {powers}")
+    if best is None or best.view.error > 0.3 * seen.error:
+        return None
+    return best
+
+
 def _ideas(problem: Problem, seen: View) -> Iterator[Idea]:
     yield from _idle(problem, seen)
     yield from _growths(problem, seen)

@@ -150,7 +150,9 @@ def _growing(d: int, blocks: Sequence[Sequence[int]], terms: int) -> tuple[Array
     cuts = []
     for degree in range(1, 61):
         for block in blocks:
-            if (len(block) == 1 and degree > 40) or comb(len(block) + degree, degree) > 2 * terms:
+            if (len(block) == 1 and d > 1 and degree > 40) or comb(
+                len(block) + degree, degree
+            ) > 2 * terms:
                 continue
             for powers in _exactly(len(block), degree):
                 full = [0] * d
