@@ -36,7 +36,7 @@ def look(law: sympy.Expr, x: Any = X, noise: float = 0.0, **settings: Any) -> ew
     f = sympy.lambdify([a, b, c, d][: x.shape[1]], law, "numpy")
     y = np.broadcast_to(f(*x.T), (len(x),)).astype(float)
     y = y + noise * y.std() * np.random.default_rng(4).normal(size=len(y))
-    usual = {"time": 30, "progress": False, "clock": process_time}
+    usual = {"time": 12, "progress": False, "clock": process_time}
     return ew.discover(x, y, **usual | settings)
 
 
@@ -156,10 +156,11 @@ UNITS = {"m": (0, 1), "v": (1, 0), "c": (1, 0), "E": (2, 1)}
 
 def test_units_take_inputs_away() -> None:
     law = a * c**2 / sympy.sqrt(1 - b**2 / (25 * c**2))
-    front = look(law, X[:, :3], 0.05, names=["m", "v", "c"], units=UNITS)
-    assert agrees(
-        front.best.expr / (a * c**2), front.best.expr.subs({a: 1, b: b / c, c: 1}), X[:, :3]
-    )
+    front = look(law, X[:, :3], 0.02, names=["m", "v", "c"], units=UNITS)
+    assert front.found
+    assert agrees(front.best.expr, law, X[:, :3], 0.05)
+    larger = front.best.expr.subs({b: 7 * b, c: 7 * c}, simultaneous=True)  # in another unit
+    assert agrees(larger, 49 * front.best.expr, X[:, :3])
 
 
 def test_units_that_do_not_go_together_are_refused() -> None:
@@ -297,7 +298,7 @@ def test_derivatives_of_the_surrogate_are_those_of_the_law() -> None:
     x = X[:, :2]
     s = fit_surrogate(x, np.sin(x[:, 0]) * x[:, 1] ** 2, np.ones(len(x)))
     assert s is not None
-    assert s.error < 1e-7
+    assert s.error < 1e-6
     np.testing.assert_allclose(s.gradient[:, 0], np.cos(x[:, 0]) * x[:, 1] ** 2, atol=1e-4)
     np.testing.assert_allclose(s.gradient[:, 1], 2 * np.sin(x[:, 0]) * x[:, 1], atol=1e-4)
 

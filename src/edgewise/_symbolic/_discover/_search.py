@@ -200,7 +200,7 @@ def _bent(problem: Problem) -> None:
 def _rows(problem: Problem, most: int = 200) -> np.ndarray:
     n = len(problem.y)
     if problem.noise:
-        most = 800
+        most = 400
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(int)
 
 
@@ -232,7 +232,7 @@ def _enumerate(problem: Problem, effort: int) -> None:
     library = enumerate_expressions(
         x, limit, 12, ("1/2", "2") if effort < 3 else ("1/2", "2", "1/3", "3")
     )
-    links = _PLAIN if effort == 1 and problem.width > 2 else _ALL
+    links = _PLAIN if effort == 1 and (problem.width > 2 or problem.noise) else _ALL
     if problem.width > 1:
         terms = products(x, (1500, 3000, 5000)[effort - 1])
         sums = tuple(name for name in links if name != "log")

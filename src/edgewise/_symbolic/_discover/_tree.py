@@ -21,11 +21,11 @@ Array = np.ndarray
 ONE: Tree = ("k", 1)
 
 
-def _inverse_root(u: Array) -> Array:
+def _inverse_root(u: Any) -> Any:
     return 1 / np.sqrt(1 - u * u)
 
 
-FUNCTIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
+FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "sin": (np.sin, np.cos),
     "cos": (np.cos, lambda u: -np.sin(u)),
     "tan": (np.tan, lambda u: 1 / np.cos(u) ** 2),
