@@ -44,9 +44,16 @@ def written(tree: Tree, width: int, x: Array) -> Any:
             except Exception:
                 continue
     good = [f for f in forms if np.isfinite(float(sympy.count_ops(f)))]
-    best = min(good, key=lambda f: sum(1 for _ in sympy.preorder_traversal(f)))
-    best = _without_absolutes(best, sure, x)
+    best = min(good, key=_length)
+    best = min(best, _without_absolutes(best, sure, x), key=_length)
     return best.xreplace(back)
+
+
+def _length(expr: Any) -> tuple[bool, int]:
+    """How long an expression is; one with absolute values counts as longer."""
+    import sympy
+
+    return bool(expr.atoms(sympy.Abs)), sum(1 for _ in sympy.preorder_traversal(expr))
 
 
 def _without_absolutes(expr: Any, symbols: list[Any], x: Array) -> Any:
@@ -79,4 +86,5 @@ def _tidy(expr: Any) -> Any:
 def _expanded(expr: Any) -> Any:
     import sympy
 
-    return sympy.factor_terms(sympy.expand_mul(expr))
+    expanded: Any = sympy.expand_mul(expr)
+    return sympy.factor_terms(expanded)
