@@ -32,6 +32,12 @@ def is_noise(x: Array, residual: Array, numbers: int = 0) -> bool:
     n = len(r)
     if x.shape[1] and abs(_alike(x, r)) > _SIGMAS + numbers / 5:
         return False
+    for column in x.T:
+        if (
+            np.ptp(column) > 0
+            and _in_a_row(np.sign(r[np.argsort(column, kind="stable")])) > _SIGMAS
+        ):
+            return False
     for most in (6, 20, 60):
         if 4 * most < n:
             s = fit_surrogate(x, r, np.ones(n), most=most)
@@ -40,6 +46,11 @@ def is_noise(x: Array, residual: Array, numbers: int = 0) -> bool:
             if gain > _SIGMAS * np.sqrt(2 * most / n) / np.sqrt(0.2 * n) + 0.02:
                 return False
     return True
+
+
+def _in_a_row(signs: Array) -> float:
+    """How much more often neighbors have one sign than chance brings, in standard deviations."""
+    return float((signs[1:] * signs[:-1]).sum() / np.sqrt(len(signs) - 1))
 
 
 def _alike(x: Array, r: Array) -> float:

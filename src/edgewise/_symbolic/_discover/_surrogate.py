@@ -139,7 +139,7 @@ def _families(
         return [(np.zeros((1, 0), dtype=int), [1])]
     families = [_growing(d, [range(d)], terms)]
     for most in (1, 2, 3):
-        if most < d - 1:
+        if most < d:
             families.append(_growing(d, list(combinations(range(d), most)), terms))
     return families
 
