@@ -200,13 +200,13 @@ def summary(name: str, noise: float, with_units: bool, results: list[dict[str, A
 
 TEXT = f"""How many known equations `discover` finds again.
 
-{ROWS} rows drawn evenly from the ranges of each equation, at most {SECONDS} s of CPU time. Noise is a
-share of the root mean square of y, as SRBench counts it. Without noise an equation counts as found where
-`best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside of the ranges and on 500 from a box
-wider by a quarter on each side, where positive inputs stay positive. With noise its
+{ROWS} rows drawn evenly from the ranges of each equation, at most {SECONDS} s of CPU time. Noise
+is a share of the root mean square of y, as SRBench counts it. Without noise an equation counts as
+found where `best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside of the ranges and on
+500 from a box wider by a quarter on each side, where positive inputs stay positive. With noise its
 floating-point numbers are first refitted to exact rows, and none may move by more than five times
-the noise (at least 1e-3); then the same holds. *Wrong claims* are formulas with `found` that are not
-the law: with noise, laws that these rows cannot tell from the right one."""
+the noise (at least 1e-3); then the same holds. *Wrong claims* are formulas with `found` that are
+not the law: with noise, these are laws that the rows cannot tell from the right one."""
 
 STUDIES = (
     ("feynman", 0.0, False),
