@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from edgewise._symbolic._discover._refine import mean_square, refine
+from edgewise._symbolic._discover._refine import refine
 from edgewise._symbolic._discover._tree import Array, Tree, constants, size
 from edgewise._symbolic._snap import Exact
 
@@ -146,11 +146,6 @@ class Pool:
         """Whether a candidate leaves no more than the noise."""
         best = self.best
         return best is not None and best.loss <= factor * self.floor
-
-
-def loss_of(pool: Pool, tree: Tree) -> float:
-    """The mean square error of a tree as it stands."""
-    return mean_square(tree, pool.x, pool.y)
 
 
 def bits(tree: Tree) -> float:

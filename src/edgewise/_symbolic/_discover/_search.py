@@ -13,21 +13,11 @@ from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
 from edgewise._symbolic._discover._pool import Pool, Stop
 from edgewise._symbolic._discover._problem import Problem
 from edgewise._symbolic._discover._regress import regress
-from edgewise._symbolic._discover._structure import (
-    Split,
-    View,
-    linear_in,
-    lumped,
-    noisier,
-    part_of,
-    reductions,
-    splits,
-    view,
-)
+from edgewise._symbolic._discover._splits import Split, linear_in, part_of, splits
+from edgewise._symbolic._discover._structure import View, lumped, noisier, reductions, view
 from edgewise._symbolic._discover._tree import Tree, multiply, power, substitute
 from edgewise._symbolic._discover._units import reduced
 
-TRACE = False
 _PLAIN = ("id", "log", "inv", "square")
 _ALL = (
     "id",
@@ -109,13 +99,6 @@ class _Plan:
             if not moves:
                 break
             problem, seen = moves[0].problem, moves[0].view
-            if TRACE:
-                print(
-                    "   " * depth,
-                    moves[0].what,
-                    f"{seen.error if seen else 0:.2e}",
-                    [m.what for m in moves[1:4]],
-                )
             self.chain.append(problem)
             _quick(problem)
         if problem.width == 1:
@@ -278,14 +261,9 @@ def _answers(
 ) -> list[Tree]:
     """The best trees for a part that is known with some error."""
     part = Pool(x, y, problem.pool.clock, noise=max(error * error, 1e-24))
-    search_part(part, depth + 1)
+    _solve(Problem.whole(part), depth + 1)
     ranked = part.ranked()[:2]
     return [c.tree for c in ranked if c.loss < 4 * part.floor or c is ranked[0]]
-
-
-def search_part(pool: Pool, depth: int) -> None:
-    """Fill the pool of a part."""
-    _solve(Problem.whole(pool), depth)
 
 
 def _renamed(tree: Tree, inputs: list[int]) -> Tree:

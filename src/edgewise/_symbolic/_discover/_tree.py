@@ -215,15 +215,6 @@ def _drawn(tree: Tree) -> tuple[Any, bool, Tree]:
     return 1, False, (kind, *(absorbed(part) for part in tree[1:]))
 
 
-def inputs_of(tree: Tree) -> set[int]:
-    """The inputs that a tree reads."""
-    if tree[0] == "x":
-        return {tree[1]}
-    if tree[0] in ("c", "k"):
-        return set()
-    return set().union(*(inputs_of(part) for part in tree[1:]))
-
-
 def size(tree: Tree) -> int:
     """How many operations, functions, constants and inputs it is written with."""
     if tree[0] in ("x", "c"):
