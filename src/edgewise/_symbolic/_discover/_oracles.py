@@ -126,6 +126,23 @@ def polynomial(problem: Problem, links: tuple[str, ...], most: int = 260) -> Non
                 break
 
 
+def low_degree(problem: Problem, links: tuple[str, ...]) -> None:
+    """Offer full polynomials of low degree for T(y), fitted in y: for rows with noise."""
+    for name in links:
+        target = linked(problem, LINKS[name])
+        if target is None:
+            continue
+        for degree in range(1, 5):
+            powers = exponents(problem.width, degree)
+            if len(powers) > 6:
+                break
+            A = monomials(target.x, powers)
+            w = target.gain / (target.gain.max() or 1.0)
+            if np.isfinite(A).all() and np.isfinite(w).all():
+                coef = np.linalg.lstsq(A * w[:, None], target.y * w, rcond=1e-13)[0]
+                target.offer(as_tree(powers, coef))
+
+
 def exact_terms(A: Array, y: Array, tolerance: float = 1e-9) -> tuple[Array, Array] | None:
     """The few columns whose sum is y to rounding, or None."""
     scale = np.sqrt((A * A).mean(0))

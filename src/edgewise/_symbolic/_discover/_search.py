@@ -9,7 +9,7 @@ import numpy as np
 from edgewise._symbolic._discover._curves import curves
 from edgewise._symbolic._discover._library import enumerate_expressions, products
 from edgewise._symbolic._discover._noise import is_noise
-from edgewise._symbolic._discover._oracles import monomial, polynomial, rational
+from edgewise._symbolic._discover._oracles import low_degree, monomial, polynomial, rational
 from edgewise._symbolic._discover._pool import Pool, Stop
 from edgewise._symbolic._discover._problem import Problem
 from edgewise._symbolic._discover._regress import regress
@@ -161,6 +161,8 @@ def _quick(problem: Problem) -> None:
         polynomial(problem, ("id", "inv", "square", "invsquare", "exp"))
         rational(problem, ("id", "square"))
         _bent(problem)
+    elif problem.width <= 2:
+        low_degree(problem, ("id", "inv", "square", "invsquare", "logs"))
     rows = _rows(problem)
     few = enumerate_expressions(problem.x[rows], 300, 3 if problem.width > 4 else 4)
     regress(problem, few, rows, _PLAIN, pairs=300, offers=3)
