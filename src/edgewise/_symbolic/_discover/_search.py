@@ -248,14 +248,20 @@ def _divide(problem: Problem, seen: View, depth: int) -> None:
 
 
 def _sum_of_parts(split: Split, depth: int) -> None:
+    """Solve the part of fewer inputs, then the rest without it; under log y these are factors."""
     whole = split.target
     rest = tuple(i for i in range(whole.width) if i not in split.block)
     first, second = sorted((split.block, rest), key=len)
     x, y, noise = part_of(split, first)
+    if split.link == "log":
+        y = np.exp(y - y.mean())
+        noise *= float(np.mean(y * y))
     for tree in _answers(whole, x, y, float(np.sqrt(noise)), depth):
-        left = whole.less(_renamed(tree, list(first)))
-        inputs: list[Tree] = [("x", k) for k in second]
-        _solve(noisier(left.with_inputs(inputs), split.surrogate.error), depth + 1)
+        known = _renamed(tree, list(first))
+        left = split.source.divided(known) if split.link == "log" else whole.less(known)
+        if np.isfinite(left.y).all():
+            inputs: list[Tree] = [("x", k) for k in second]
+            _solve(noisier(left.with_inputs(inputs), split.surrogate.error), depth + 1)
 
 
 def _answers(

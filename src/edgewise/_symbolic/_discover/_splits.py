@@ -17,6 +17,7 @@ from edgewise._symbolic._discover._tree import Array
 class Split:
     """T(y) = a part of some inputs + a part of the others, found by a surrogate."""
 
+    source: Problem
     link: str
     block: tuple[int, ...]
     target: Problem
@@ -39,7 +40,7 @@ def splits(problem: Problem, seen: View, links: tuple[str, ...]) -> list[Split]:
             rest = [i for i in range(d) if i not in block]
             s = fit_surrogate(target.x, target.y, target.gain, blocks=[block, rest])
             if s is not None and s.error <= limit:
-                found.append(Split(name, block, target, s))
+                found.append(Split(problem, name, block, target, s))
     return sorted(found, key=lambda s: s.surrogate.error)
 
 
