@@ -206,7 +206,8 @@ found where `best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside of
 500 from a box wider by a quarter on each side, where positive inputs stay positive. With noise its
 floating-point numbers are first refitted to exact rows, and none may move by more than five times
 the noise (at least 1e-3); then the same holds. *Wrong claims* are formulas with `found` that are
-not the law: with noise, these are laws that the rows cannot tell from the right one."""
+not the law: with noise, most are laws that the rows cannot tell from the right one. A set may
+have run in part and with less time; the counts say on how many equations."""
 
 STUDIES = (
     ("feynman", 0.0, False),
