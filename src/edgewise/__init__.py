@@ -57,9 +57,11 @@ from edgewise._prune import prune as prune
 # formulas
 from edgewise._symbolic import Constant as Constant
 from edgewise._symbolic import Formula as Formula
+from edgewise._symbolic import Front as Front
 from edgewise._symbolic import Match as Match
 from edgewise._symbolic import Suggestions as Suggestions
 from edgewise._symbolic import compile_formula as compile_formula
+from edgewise._symbolic import discover as discover
 from edgewise._symbolic import lock as lock
 from edgewise._symbolic import suggest as suggest
 from edgewise._symbolic import symbolize as symbolize

@@ -337,3 +337,13 @@ def test_what_cannot_be_read_is_said(
     given = {"x": x, "y": 100 + torch.randn(20, 1, dtype=torch.float64), "progress": False}
     with pytest.raises(kind, match=message):
         ew.symbolize(ew.KAN([2, 1]), **given | arguments)
+
+
+def test_the_users_own_constants_are_recognized() -> None:
+    x = 2 * torch.rand(200, 1, dtype=torch.float64) - 1
+    model = ew.fit(ew.KAN([1, 1]), x, 1.38064852 * torch.sin(x), seed=0, progress=False).model
+    y = 1.38064852 * torch.sin(x)
+    formula = ew.symbolize(model, x, y, constants={"k_B": 1.38064852}, progress=False)
+    assert str(formula.expr) == "k_B*sin(x_1)"
+    assert formula.given == {"k_B": 1.38064852}
+    assert torch.dist(formula(x), y) < 1e-10

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from fractions import Fraction
+from types import MappingProxyType
 
 import torch
 
@@ -16,13 +18,15 @@ from edgewise._symbolic._snap import Exact, snap
 _STEPS = 20
 
 
-def make_exact(model: KAN, evidence: Evidence) -> tuple[KAN, dict[Place, Exact]]:
+def make_exact(
+    model: KAN, evidence: Evidence, given: Mapping[str, float] = MappingProxyType({})
+) -> tuple[KAN, dict[Place, Exact]]:
     """Replace constants by exact numbers, the plainest first, and refit the others after each."""
     exact: dict[Place, Exact] = {}
     refused: set[Place] = set()
     with evidence.until_stopped():
         model, loss = evidence.refit(model, _STEPS, 1e-8)
-        while (found := _plainest(model, evidence, refused)) is not None:
+        while (found := _plainest(model, evidence, refused, given)) is not None:
             place, number = found
             trial, trial_loss = evidence.refit(_with(model, place, number), _STEPS, 1e-8)
             if evidence.is_as_good(trial_loss, loss):
@@ -32,13 +36,15 @@ def make_exact(model: KAN, evidence: Evidence) -> tuple[KAN, dict[Place, Exact]]
     return model, exact
 
 
-def _plainest(model: KAN, evidence: Evidence, refused: set[Place]) -> tuple[Place, Exact] | None:
+def _plainest(
+    model: KAN, evidence: Evidence, refused: set[Place], given: Mapping[str, float]
+) -> tuple[Place, Exact] | None:
     """The shortest exact number that a constant may stand for, of those not tried."""
     found = [
         (number.bits, estimate.place, number)
         for estimate in evidence.estimates(model)
         if estimate.place not in refused
-        and (number := _exact_for(estimate, model, evidence)) is not None
+        and (number := _exact_for(estimate, model, evidence, given)) is not None
     ]
     return min(found)[1:] if found else None
 
@@ -53,12 +59,14 @@ def _with(model: KAN, place: Place, number: Exact) -> KAN:
     return model
 
 
-def _exact_for(estimate: Estimate, model: KAN, evidence: Evidence) -> Exact | None:
+def _exact_for(
+    estimate: Estimate, model: KAN, evidence: Evidence, given: Mapping[str, float]
+) -> Exact | None:
     place, value, error = estimate
     if math.isinf(error):  # others can do what it does: a scale may be 1, a shift 0
         plain = (math.copysign(1.0, value), 0.0)[place.which % 2]
         return Exact(plain, abs(plain), Fraction(plain), "1")
-    return snap(value, error, _size(model, place, evidence))
+    return snap(value, error, _size(model, place, evidence), given)
 
 
 def _size(model: KAN, place: Place, evidence: Evidence) -> float:

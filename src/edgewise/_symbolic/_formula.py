@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,24 +28,25 @@ class Constant:
     """A number in a formula.
 
     Attributes:
-        edge: The edge that it belongs to.
-        name: Which of a, b, c, d in `c * f(a * x + b) + d`.
+        edge: The edge that it belongs to; None in a formula that was not read from a network.
+        name: Which of a, b, c, d in `c * f(a * x + b) + d`; c_1, c_2, ... where there is no edge.
         value: Its value.
         error: Its standard error, from the curvature of the fit; zero if it is exact, infinite if
             the data do not determine it.
         exact: The exact number that it was replaced by, in SymPy, or None.
     """
 
-    edge: Edge
+    edge: Edge | None
     name: str
     value: float
     error: float
     exact: Any = None
 
     def __str__(self) -> str:
+        name = self.name if self.edge is None else f"{self.edge} {self.name}"
         if self.exact is not None:
-            return f"{self.edge} {self.name} = {self.exact}"
-        return f"{self.edge} {self.name} = {self.value:.10g} +- {self.error:.1g}"
+            return f"{name} = {self.exact}"
+        return f"{name} = {self.value:.10g} +- {self.error:.1g}"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,17 @@ class Formula:
             primitive explains stays numeric and stands there as a function phi.
         rmse: The root mean square error on held-out rows, in units of y; infinite if it has no
             value on some of them.
-        network_rmse: The same error of the network that was read.
+        network_rmse: The same error of the network that was read; NaN if there is none.
         spread: The standard deviation of y, to compare with.
         constants: The numbers that were fitted or made exact.
         numeric: The edges that no primitive explains, or that the search did not come to.
         finished: Whether the search went to its end: not if it was interrupted or out of time.
         names: What the inputs are called in print.
-        model: The network with its edges locked, which the formula was read from.
+        model: The network with its edges locked, which the formula was read from; None for one
+            that `discover` found.
+        extrapolation: The root mean square error on the outermost rows of a fit to the inner ones;
+            NaN if it was not measured.
+        given: Named numbers that stand in the expressions, with their values.
     """
 
     exprs: tuple[Any, ...]
@@ -76,7 +82,9 @@ class Formula:
     numeric: tuple[Edge, ...]
     finished: bool
     names: tuple[str, ...]
-    model: KAN = field(repr=False)
+    model: KAN | None = field(default=None, repr=False)
+    extrapolation: float = math.nan
+    given: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def expr(self) -> Any:
@@ -88,7 +96,7 @@ class Formula:
     @property
     def symbols(self) -> tuple[Any, ...]:
         """The SymPy symbols of the inputs: x_1, x_2, ..."""
-        return input_symbols(self.model.in_features)
+        return input_symbols(len(self.names))
 
     @property
     def complexity(self) -> int:
@@ -146,18 +154,18 @@ class Formula:
             kind = array.dtype if array.dtype.kind == "f" else np.float64
             values = self(torch.from_numpy(np.array(array, dtype=np.float64)))
             return values.numpy().astype(kind, copy=False)
-        if x.ndim != 2 or x.shape[1] != self.model.in_features:
+        if x.ndim != 2 or x.shape[1] != len(self.names):
             raise ShapeError(
-                f"This formula takes inputs of shape (batch, {self.model.in_features}), "
+                f"This formula takes inputs of shape (batch, {len(self.names)}), "
                 f"got {tuple(x.shape)}."
             )
-        return evaluate(self.exprs, self.model, x)
+        return evaluate(self.exprs, self.model, x, self.given)
 
     def _names(self, names: Sequence[str] | None) -> tuple[str, ...]:
         names = self.names if names is None else tuple(names)
-        if len(names) != self.model.in_features:
+        if len(names) != len(self.names):
             raise ConfigError(
-                f"There are {self.model.in_features} inputs, got {len(names)} names: {list(names)}."
+                f"There are {len(self.names)} inputs, got {len(names)} names: {list(names)}."
             )
         return names
 
@@ -183,20 +191,28 @@ class Formula:
         return "\n".join(lines)
 
 
-def evaluate(exprs: tuple[Any, ...], model: KAN, x: Tensor) -> Tensor:
+def evaluate(
+    exprs: tuple[Any, ...],
+    model: KAN | None,
+    x: Tensor,
+    given: Mapping[str, float] = MappingProxyType({}),
+) -> Tensor:
     """Evaluate expressions; or the network, where they have functions that only it can compute.
 
     It works in the network's precision and gives that of x. Where there is no value, it is NaN.
     """
-    kind = x.dtype if x.is_floating_point() else model.dtype
-    x = x.to(model.dtype)
-    if numeric_edges(model) or not _are_known(exprs):
+    own = torch.float64 if model is None else model.dtype
+    kind = x.dtype if x.is_floating_point() else own
+    x = x.to(own)
+    if model is not None and (numeric_edges(model) or not _are_known(exprs)):
         return model(x).to(kind)
     import sympy
 
     symbols = input_symbols(x.shape[1])
     outputs = []
+    values = {sympy.Symbol(name, positive=True): value for name, value in given.items()}
     for expr in exprs:
+        expr = expr.xreplace({s: sympy.Float(v, 17) for s, v in values.items()}) if values else expr
         value = sympy.lambdify(symbols, expr, modules=[_FUNCTIONS, "numpy"])(*x.unbind(1))
         outputs.append(torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(len(x)))
     return torch.stack(outputs, -1).to(kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ def symbolize(
     *,
     names: Sequence[str] | None = None,
     library: Library = PRIMITIVES,
+    constants: Mapping[str, float] | None = None,
     held_out: float | tuple[Any, Any] = 0.2,
     seed: int = 0,
     time: float | None = None,
@@ -53,6 +54,7 @@ def symbolize(
         y: Targets, (batch, outputs) or, for one output, (batch,). For a classifier, its outputs.
         names: What the inputs are called in print; x_1, x_2, ... by default.
         library: The primitives to choose from.
+        constants: Named numbers that may stand in the formula, such as {"c": 299792458.0}.
         held_out: The share of the rows on which the error is measured and which nothing is fitted
             to, or a pair (x, y) of such rows.
         seed: Seed of the rows held out.
@@ -78,6 +80,7 @@ def symbolize(
     )
     if len(names) != model.in_features:
         raise ConfigError(f"The network has {model.in_features} inputs, got {len(names)} names.")
+    given = {str(name): float(value) for name, value in (constants or {}).items()}
     x, y = check(model, x, y, Squared())
     data = split(x, y, held_out, model, Squared(), seed)
     with Monitor(time, progress, "symbolize") as monitor:
@@ -90,8 +93,8 @@ def symbolize(
                 read = make_plainer(read, evidence, library)
             read = eliminate(fix_gauge(read), evidence)
             read, _ = evidence.refit(read, _STEPS)
-            read, exact = make_exact(fix_gauge(read), evidence)
-    return _formula(read, exact, names, evidence)
+            read, exact = make_exact(fix_gauge(read), evidence, given)
+    return _formula(read, exact, names, evidence, given)
 
 
 def _formula(
@@ -99,6 +102,7 @@ def _formula(
     exact: dict[Place, Exact],
     names: tuple[str, ...],
     evidence: Evidence,
+    given: Mapping[str, float],
 ) -> Formula:
     """Write the result down and measure it on the rows held out."""
     constants = [
@@ -113,7 +117,7 @@ def _formula(
     exprs = write(model, exact)
     with torch.no_grad():
         network = evidence.rmse(evidence.model(evidence.data.x_held))
-        rmse = evidence.rmse(evaluate(exprs, model, evidence.data.x_held))
+        rmse = evidence.rmse(evaluate(exprs, model, evidence.data.x_held, given))
     return Formula(
         exprs=exprs,
         rmse=rmse,
@@ -124,4 +128,5 @@ def _formula(
         finished=not evidence.stopped,
         names=names,
         model=model.requires_grad_(False),
+        given={k: v for k, v in given.items() if k in {n.unit for n in exact.values()}},
     )

@@ -1,0 +1,116 @@
+"""What `discover` returns: formulas from plain to exact, and which of them to believe."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from edgewise._symbolic._formula import Formula, shorten
+
+
+@dataclass(frozen=True)
+class Front:
+    """Formulas of growing complexity and falling error; none is beaten in both by another.
+
+    It is a sequence of formulas, the plainest first.
+
+    Attributes:
+        formulas: The formulas.
+        choice: The place of the best one: by its error, its length and its constants together.
+        found: Whether the best formula explains the data: exactly, or up to what cannot be told
+            from noise. If not, it is an approximation, and no law was found.
+        exact: Whether it is right on all rows to rounding.
+        noise: The estimated standard deviation of the noise on y; zero if the law is exact, NaN if
+            no law was found.
+        finished: Whether the search went to its end, and was not cut off by the time or by Ctrl-C.
+        seconds: How long it took.
+    """
+
+    formulas: tuple[Formula, ...]
+    choice: int
+    found: bool
+    exact: bool
+    noise: float
+    finished: bool
+    seconds: float = field(compare=False)
+
+    @property
+    def best(self) -> Formula:
+        """The formula to believe, if one was found."""
+        return self.formulas[self.choice]
+
+    def __len__(self) -> int:
+        return len(self.formulas)
+
+    def __iter__(self) -> Iterator[Formula]:
+        return iter(self.formulas)
+
+    @overload
+    def __getitem__(self, place: int) -> Formula: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Formula, ...]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        return self.formulas[place]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table as a list of rows, which `pandas.DataFrame` takes as it is."""
+        return [
+            {
+                "complexity": f.complexity,
+                "rmse": f.rmse,
+                "r2": f.r2,
+                "formula": str(shorten(f.expr)),
+                "best": n == self.choice,
+            }
+            for n, f in enumerate(self.formulas)
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """Whether a law was found, in a sentence."""
+        if self.exact:
+            return "The marked formula is exact: it misses no row by more than rounding."
+        if self.found:
+            return f"The marked formula leaves what looks like noise, of size {self.noise:.2g}."
+        if not self.best.expr.free_symbols:
+            return "No law was found: no formula of the inputs is better than the mean."
+        return "No law was found: what the marked formula leaves is not noise."
+
+    def __str__(self) -> str:
+        lines = ["  complexity       rmse  formula"]
+        for row in self.rows():
+            mark = ">" if row["best"] else " "
+            lines.append(f"{mark} {row['complexity']:>10} {row['rmse']:>10.2g}  {row['formula']}")
+        best = self.best
+        legend = [
+            f"{symbol} = {name}"
+            for symbol, name in zip(best.symbols, best.names, strict=True)
+            if name != symbol.name
+        ]
+        if legend:
+            lines.append("where " + ", ".join(legend))
+        return "\n".join([*lines, self.verdict])
+
+    def _repr_html_(self) -> str:
+        head = "<tr><th></th><th>complexity</th><th>rmse</th><th>formula</th></tr>"
+        body = "".join(
+            f"<tr><td>{'&#9654;' if n == self.choice else ''}</td><td>{f.complexity}</td>"
+            f"<td>{f.rmse:.2g}</td><td>${html.escape(f.latex())}$</td></tr>"
+            for n, f in enumerate(self.formulas)
+        )
+        return f"<table>{head}{body}</table><p>{html.escape(self.verdict)}</p>"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.best.latex()}$"
+
+
+def pareto(formulas: list[Formula]) -> list[Formula]:
+    """Those that are not beaten in complexity and error, the plainest first."""
+    kept: list[Formula] = []
+    for formula in sorted(formulas, key=lambda f: (f.complexity, f.rmse)):
+        if math.isfinite(formula.rmse) and (not kept or formula.rmse < kept[-1].rmse):
+            kept.append(formula)
+    return kept

@@ -1,0 +1,166 @@
+"""What was found so far: candidates fitted to the rows, weighed in nats, and when to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from edgewise._symbolic._discover._refine import refine
+from edgewise._symbolic._discover._tree import Array, Tree, constants, size
+from edgewise._symbolic._snap import Exact
+
+_NATS = 3.0
+"""What a symbol has to be worth in log-likelihood, as in `symbolize`."""
+_ROUNDING = 3e-14
+"""The error, as a share of the size of y, that is no more than rounding."""
+
+
+class Stop(Exception):
+    """The search is over: an exact formula was found, or the time is."""
+
+
+class Clock:
+    """Time that may be used up; a search ends, but never changes its course, by it."""
+
+    def __init__(self, seconds: float, read: Callable[[], float] = time.perf_counter) -> None:
+        self._read = read
+        self._begin = read()
+        self._seconds = seconds
+        self._calls = 0
+
+    @property
+    def used(self) -> float:
+        """Seconds since the start."""
+        return self._read() - self._begin
+
+    def check(self) -> None:
+        """Raise Stop when the time is over."""
+        self._calls += 1
+        if self._calls % 8 == 0 and self.used > self._seconds:
+            raise Stop
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A tree with fitted constants."""
+
+    tree: Tree
+    loss: float  # mean square error over the rows to fit
+    size: int
+
+    @property
+    def numbers(self) -> int:
+        """How many constants were fitted."""
+        return len(constants(self.tree))
+
+
+@dataclass
+class Pool:
+    """Candidates for one target.
+
+    Args:
+        x: Inputs to fit, (batch, inputs).
+        y: Targets, (batch,).
+        clock: The time.
+        noise: The mean square of the noise on y, as far as is known; zero where y is exact.
+        tick: Called at each candidate, to show progress.
+        kept: The best candidates of each size.
+        seen: The trees that were offered.
+        done: Whether an exact formula was found.
+        sigma: The noise that the surrogate of a reduced problem leaves, if it is noise.
+        guess: That of the whole problem.
+    """
+
+    x: Array
+    y: Array
+    clock: Clock
+    noise: float = 0.0
+    tick: Callable[[Pool], None] | None = None
+    kept: dict[int, list[Candidate]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    done: bool = False
+    sigma: float = 0.0
+    guess: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.scale = float(np.sqrt(np.mean(self.y**2))) or 1.0
+        self.rounding = (_ROUNDING * self.scale) ** 2
+
+    @property
+    def floor(self) -> float:
+        """The mean square error that nothing gets below."""
+        return max(self.noise, self.rounding)
+
+    def offer(self, tree: Tree, steps: int = 25) -> Candidate | None:
+        """Fit the constants of a tree and keep it if it is among the best of its size."""
+        self.clock.check()
+        length = size(tree)
+        key = _shape(tree)
+        if length > 60 or key in self.seen:
+            return None
+        self.seen.add(key)
+        tree, loss = refine(tree, self.x, self.y, steps)
+        if not math.isfinite(loss):
+            return None
+        candidate = Candidate(tree, loss, length)
+        held = sorted([*self.kept.get(length, []), candidate], key=lambda c: c.loss)[:4]
+        self.kept[length] = held
+        if self.tick is not None:
+            self.tick(self)
+        if loss <= self.rounding and not self.noise:
+            self.done = True
+            raise Stop
+        return candidate
+
+    def cost(self, candidate: Candidate) -> float:
+        """Error and length together, in nats; less is better."""
+        loss = max(candidate.loss, self.rounding)
+        return (
+            0.5 * len(self.y) * math.log(loss / self.rounding)
+            + _NATS * (candidate.size + candidate.numbers)
+            + bits(candidate.tree) * math.log(2)
+        )
+
+    def ranked(self) -> list[Candidate]:
+        """All kept candidates, the best first."""
+        return sorted((c for held in self.kept.values() for c in held), key=self.cost)
+
+    @property
+    def best(self) -> Candidate | None:
+        """The candidate that costs least."""
+        ranked = self.ranked()
+        return ranked[0] if ranked else None
+
+    @property
+    def explained_by_noise(self) -> bool:
+        """Whether the surrogate leaves noise, and the best candidate no more than it."""
+        best = self.best
+        return bool(self.sigma and best is not None and best.loss <= 1.1 * self.sigma**2)
+
+    def explained(self, factor: float = 1.1) -> bool:
+        """Whether a candidate leaves no more than the noise."""
+        best = self.best
+        return best is not None and best.loss <= factor * self.floor
+
+
+def bits(tree: Tree) -> float:
+    """How long the exact numbers in a tree are."""
+    if tree[0] == "k":
+        return tree[1].bits if isinstance(tree[1], Exact) else 0.0
+    return sum(bits(part) for part in tree[1:] if isinstance(part, tuple))
+
+
+def _shape(tree: Tree) -> str:
+    """A tree without the digits of its constants, as a key: same start, same fit."""
+    kind = tree[0]
+    if kind == "c":
+        return f"c{tree[1]:.3g}"
+    if kind in ("x", "k"):
+        value = tree[1]
+        return f"{kind}{value if not isinstance(value, Fraction) else str(value)}"
+    return f"({kind} {' '.join(_shape(part) for part in tree[1:])})"
