@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import process_time
 
 import numpy as np
+import pytest
 import sympy
 
 import edgewise as ew
@@ -26,6 +27,7 @@ def test_kepler() -> None:
     assert sympy.simplify(front.best.expr / x_1 ** sympy.Rational(3, 2)).is_number
 
 
+@pytest.mark.slow
 def test_ideal_gas() -> None:
     rng = np.random.default_rng(2)
     x = np.column_stack([rng.uniform(1, 5, 60), rng.uniform(250, 400, 60), rng.uniform(0.5, 2, 60)])
@@ -49,6 +51,7 @@ def test_addition_of_velocities() -> None:
     assert np.abs(f(*new.T) - new.sum(1) / (1 + new.prod(1))).max() < 0.005
 
 
+@pytest.mark.slow
 def test_damped_oscillation() -> None:
     t = np.random.default_rng(7).uniform(0, 10, 200)
     y = 2 * np.exp(-0.3 * t) * np.cos(2.5 * t)
