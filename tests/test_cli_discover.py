@@ -28,7 +28,7 @@ def edgewise(*words: object) -> Result:
 @pytest.fixture
 def search(monkeypatch: pytest.MonkeyPatch) -> Any:
     found = stub_discover(TEXTS)
-    monkeypatch.setattr(_symbolic, "discover", found, raising=False)
+    monkeypatch.setattr(_symbolic, "discover", found)
     return found
 
 
@@ -141,7 +141,7 @@ def test_what_is_refused(
 def test_where_nothing_is_found(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_symbolic, "discover", lambda *_, **__: StubFront(), raising=False)
+    monkeypatch.setattr(_symbolic, "discover", lambda *_, **__: StubFront())
     result = edgewise("discover", source, "--target", "force", "--out", tmp_path / "o")
     assert result.exit_code == 1
     assert "No formula was found in 60 s" in result.stderr
@@ -153,7 +153,7 @@ def test_an_interrupt_before_there_is_a_formula(
     def interrupted(*_: Any, **__: Any) -> StubFront:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_symbolic, "discover", interrupted, raising=False)
+    monkeypatch.setattr(_symbolic, "discover", interrupted)
     result = edgewise("discover", source, "--target", "force", "--out", tmp_path / "o")
     assert result.exit_code == 130
     assert "interrupted before there was anything to keep" in result.stderr

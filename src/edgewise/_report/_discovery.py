@@ -112,13 +112,12 @@ def ask(
         ConfigError: If a setting is not accepted.
         Interrupted: If the user stopped it before there was a formula.
     """
-    from edgewise._symbolic import discover  # type: ignore[attr-defined]
+    from edgewise._symbolic import discover
 
     inputs = table.inputs(question.target, question.inputs)
     units = _units(question, inputs)
     x, y = table.select(question.target, inputs)
     learn, test = split(len(x), share=TEST_SHARE, seed=question.seed)
-    settings = {} if units is None else {"units": units}
     try:
         front = discover(
             x[learn],
@@ -127,7 +126,7 @@ def ask(
             time=question.time,
             seed=question.seed,
             progress=watch,
-            **settings,
+            units=units,
         )
     except KeyboardInterrupt:
         raise Interrupted from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time as clocks
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -30,7 +31,7 @@ from edgewise._symbolic._discover._tree import (
     size,
     substitute,
 )
-from edgewise._symbolic._discover._units import table
+from edgewise._symbolic._discover._units import Units, table
 from edgewise._symbolic._formula import Constant, Formula, shorten
 from edgewise._symbolic._snap import Exact
 
@@ -39,6 +40,8 @@ _SEARCHED = 1000
 """Rows that are searched on; constants are fitted to all."""
 _HELD = 0.2
 _SHOWN = 8
+_EVERY = 2.0
+"""Seconds between two fronts that are shown."""
 
 
 def discover(
@@ -46,11 +49,11 @@ def discover(
     y: Any,
     *,
     names: Sequence[str] | None = None,
-    units: Mapping[str, Sequence[float]] | Sequence[Sequence[float]] | None = None,
+    units: Units | None = None,
     constants: Mapping[str, float] | None = None,
     time: float = 60,
     seed: int | None = None,
-    progress: bool = True,
+    progress: bool | Callable[[Front], None] = True,
     clock: Callable[[], float] = clocks.perf_counter,
 ) -> Front:
     r"""Find the formula behind a table: a front of formulas, from plain to exact.
@@ -68,13 +71,15 @@ def discover(
         x: Inputs, (batch, inputs).
         y: The target, (batch,) or (batch, 1).
         names: What the inputs are called in print; x_1, x_2, ... by default.
-        units: The exponents of the units of each input and of y, such as (1, -1) for m/s where
-            the units are (m, s): a sequence for each input and one more for y, or a dict by name,
-            in which the name that is no input is y. Only laws that hold in all units are searched.
+        units: The units of each input and of y: a unit for each input and one more for y, or a
+            dict by name, in which the name that is no input is y. A unit is a text, such as "m/s"
+            or "N m", or its exponents, such as (1, -1) where the dimensions are (m, s). Only laws
+            that hold in all units are searched.
         constants: Named numbers that may stand in the formula, such as {"c": 299792458.0}.
         time: The budget, in seconds of `clock`. It ends the search but does not steer it.
         seed: Seed of the rows held out; 0 by default.
-        progress: Whether to show a progress bar on standard error.
+        progress: Whether to show a progress bar on standard error; or a function that is given
+            the front so far every few seconds.
         clock: What the budget is measured with: the time on the wall, or `time.process_time` for
             CPU seconds.
 
@@ -111,8 +116,13 @@ def discover(
         formula = _formula(whole, rows.unscaled(), names, given)
         return Front((formula,), 0, True, True, 0.0, True, clocks.perf_counter() - begin)
     finished = True
-    with _Bar(progress) as bar:
-        pool = Pool(rows.x[:_SEARCHED], rows.y[:_SEARCHED], Clock(time, clock), tick=bar.tick)
+    with ExitStack() as shown:
+        tick = None
+        if callable(progress):
+            tick = _Watch(progress, rows, names, given).tick
+        elif progress:
+            tick = shown.enter_context(_Bar()).tick
+        pool = Pool(rows.x[:_SEARCHED], rows.y[:_SEARCHED], Clock(time, clock), tick=tick)
         try:
             finished = search(pool, rows.kept, dimensions)
         except KeyboardInterrupt:
@@ -214,28 +224,47 @@ def _read(x: Any, y: Any) -> tuple[Array, Array]:
 class _Bar:
     """The progress bar."""
 
-    def __init__(self, shown: bool) -> None:
-        self._shown = shown
-        self._bar = None
-
     def __enter__(self) -> _Bar:
-        if self._shown:
-            from tqdm import tqdm
+        from tqdm import tqdm
 
-            self._bar = tqdm(desc="discover", unit=" formulas", leave=False, dynamic_ncols=True)
+        self._bar = tqdm(desc="discover", unit=" formulas", leave=False, dynamic_ncols=True)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def tick(self, pool: Pool) -> None:
         """Count a formula."""
-        if self._bar is not None:
-            self._bar.update()
-            if self._bar.n % 20 == 1 and (best := pool.best) is not None:
-                share = math.sqrt(best.loss) / pool.scale
-                self._bar.set_postfix_str(f"error {share:.1e} of y", refresh=False)
+        self._bar.update()
+        if self._bar.n % 20 == 1 and (best := pool.best) is not None:
+            share = math.sqrt(best.loss) / pool.scale
+            self._bar.set_postfix_str(f"error {share:.1e} of y", refresh=False)
+
+
+class _Watch:
+    """Shows the front so far every few seconds."""
+
+    def __init__(
+        self,
+        show: Callable[[Front], None],
+        rows: _Rows,
+        names: tuple[str, ...],
+        given: Mapping[str, float],
+    ) -> None:
+        self._show, self._rows, self._names, self._given = show, rows, names, given
+        self._begin = self._last = clocks.perf_counter()
+
+    def tick(self, pool: Pool) -> None:
+        """Show the front if it is time to."""
+        now = clocks.perf_counter()
+        if now - self._last < _EVERY or pool.best is None:
+            return
+        rows = self._rows.unscaled()
+        trees = [absorbed(self._rows.plain(candidate.tree)) for candidate in _shown(pool)]
+        front = pareto([_formula(tree, rows, self._names, self._given) for tree in trees])
+        best = min(range(len(front)), key=lambda place: front[place].rmse)
+        self._show(Front(tuple(front), best, False, False, math.nan, False, now - self._begin))
+        self._last = clocks.perf_counter()
 
 
 def _front(

@@ -7,6 +7,7 @@ table of exponents, so that a formula of seven inputs often becomes one of two.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
@@ -18,15 +19,75 @@ from edgewise._errors import ConfigError
 from edgewise._symbolic._discover._problem import Problem
 from edgewise._symbolic._discover._tree import Tree, multiply, power
 
-Units = Mapping[str, Sequence[float]] | Sequence[Sequence[float]]
+Unit = str | Sequence[float]
+Units = Mapping[str, Unit] | Sequence[Unit]
+
+_FACTOR = re.compile(r"([*/·\s]*)([^\W\d_]+|1)(?:\s*(?:\*\*|\^)\s*\(?(-?\d+(?:[./]\d+)?)\)?)?")
+_PREFIXES = ("da", *"EPTGMkhdcmuµnpf")
+
+
+def exponents(text: str) -> dict[str, Fraction]:
+    """Read a unit: which powers of which dimensions it is made of.
+
+    Args:
+        text: Such as "kg m/s^2", "N*m", "1"; a name that SymPy does not know is a dimension of its
+            own.
+
+    Returns:
+        The exponents that are not zero, by dimension.
+
+    Raises:
+        ConfigError: If it is not a product of powers.
+    """
+    found: dict[str, Fraction] = {}
+    place, text = 0, text.strip()
+    while place < len(text):
+        factor = _FACTOR.match(text, place)
+        signs = factor[1].replace(" ", "") if factor else ""
+        if factor is None or signs not in ("", "*", "·", "/") or (not place and signs):
+            raise ConfigError(
+                f"A unit is a product of powers, such as kg m/s^2, N*m or 1. Got {text!r}."
+            )
+        sign = -1 if signs == "/" else 1
+        for name, e in _dimensions(factor[2]).items():
+            found[name] = found.get(name, Fraction(0)) + sign * Fraction(factor[3] or 1) * e
+        place = factor.end()
+    return {name: e for name, e in found.items() if e}
+
+
+def _dimensions(name: str) -> dict[str, Fraction]:
+    """The dimensions of one unit, with or without a prefix."""
+    if name == "1":
+        return {}
+    from sympy.physics import units
+    from sympy.physics.units.systems.si import SI, dimsys_SI
+
+    names = [name, *(name[len(p) :] for p in _PREFIXES if name.startswith(p) and name != p)]
+    for known in names:
+        unit = getattr(units, known, None)
+        if isinstance(unit, units.Quantity):
+            powers = dimsys_SI.get_dimensional_dependencies(SI.get_quantity_dimension(unit))
+            return {str(dimension.name): Fraction(e) for dimension, e in powers.items()}
+    return {name: Fraction(1)}
+
+
+def _vectors(rows: list[Any]) -> list[Any]:
+    """The same units as exponents of dimensions, in one order."""
+    if not any(isinstance(row, str) for row in rows):
+        return rows
+    if not all(isinstance(row, str) for row in rows):
+        raise ConfigError("units are either all texts, such as m/s, or all exponents.")
+    read = [exponents(row) for row in rows]
+    dimensions = sorted(set().union(*read))
+    return [[row.get(name, Fraction(0)) for name in dimensions] for row in read]
 
 
 def table(units: Any, names: Sequence[str]) -> tuple[list[list[Fraction]], list[Fraction]]:
     """Read the exponents of each input and of y.
 
     Args:
-        units: A sequence for each input and one more for y, or a dict with names of inputs and of
-            one more, which is y.
+        units: A unit for each input and one more for y, or a dict with names of inputs and of
+            one more, which is y: texts or exponents.
         names: What the inputs are called.
 
     Returns:
@@ -51,6 +112,7 @@ def table(units: Any, names: Sequence[str]) -> tuple[list[list[Fraction]], list[
                 f"units needs a sequence of exponents for each of the {len(names)} inputs and one "
                 f"more for y, got {len(rows)}."
             )
+    rows = _vectors(rows)
     try:
         read = [[Fraction(float(e)).limit_denominator(12) for e in row] for row in rows]
     except (TypeError, ValueError) as error:
