@@ -308,3 +308,21 @@ def test_noise_is_told_from_what_is_missed() -> None:
     assert is_noise(X[:, :2], rng.normal(size=len(X)))
     assert not is_noise(X[:, :2], np.sin(3 * X[:, 0]))
     assert not is_noise(X[:, :2], 0.5 * np.sin(3 * X[:, 0]) + 0.5 * rng.normal(size=len(X)))
+
+
+def test_a_wave_of_many_periods_is_found_among_inputs() -> None:
+    z = np.random.default_rng(1).uniform(-3, 3, (200, 2))
+    front = ew.discover(z, np.sin(37 * z[:, 0]), progress=False)
+    assert front.exact
+    assert sympy.simplify(front.best.expr - sympy.sin(37 * a)) == 0
+
+
+def test_a_damped_wave_is_found_in_noise() -> None:
+    t = np.random.default_rng(1).uniform(0, 10, 150)
+    noise = 0.01 * np.random.default_rng(2).normal(size=150)
+    y = 2 * np.exp(-0.3 * t) * np.cos(2.5 * t) + noise
+    front = ew.discover(t[:, None], y, progress=False)
+    assert front.found
+    new = np.linspace(0, 14, 300)
+    law = 2 * np.exp(-0.3 * new) * np.cos(2.5 * new)
+    np.testing.assert_allclose(front.best(new[:, None])[:, 0], law, atol=0.02)

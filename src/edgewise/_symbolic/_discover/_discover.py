@@ -117,6 +117,9 @@ def discover(
         return Front((formula,), 0, True, True, 0.0, True, clocks.perf_counter() - begin)
     finished = True
     with ExitStack() as shown:
+        shown.enter_context(
+            np.errstate(all="ignore")
+        )  # candidates need not have a value everywhere
         tick = None
         if callable(progress):
             tick = _Watch(progress, rows, names, given).tick
@@ -127,7 +130,7 @@ def discover(
             finished = search(pool, rows.kept, dimensions)
         except KeyboardInterrupt:
             finished = False
-    return _front(pool, rows, names, given, finished, begin)
+        return _front(pool, rows, names, given, finished, begin)
 
 
 @dataclass(frozen=True)

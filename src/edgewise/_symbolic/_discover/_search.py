@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from edgewise._symbolic._discover._curves import curves
+from edgewise._symbolic._discover._curves import curves, waves
 from edgewise._symbolic._discover._library import enumerate_expressions, products
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._oracles import low_degree, monomial, polynomial, rational
@@ -62,6 +62,8 @@ def search(
             if units is not None:
                 roots = reduced(roots[0], [units[0][i] for i in kept], units[1])
             _guess(roots[0])
+            for i in range(roots[0].width):
+                waves(roots[0], i)
             plans = [_Plan(root) for root in roots]
             for effort in (1, 2, 3):
                 for plan in plans:
@@ -191,6 +193,8 @@ def _rows(problem: Problem, most: int = 200) -> np.ndarray:
 
 def _one(problem: Problem, effort: int) -> None:
     """Functions of one input with constants inside."""
+    if effort == 1:
+        waves(problem, 0, grows=True)
     rows = _rows(problem)
     links = ("id", "log", "inv", "square") if effort == 1 else _ALL
     ways = [problem]
