@@ -25,6 +25,7 @@ from benchmarks import _page
 
 ROWS = 1000
 SECONDS = 60
+DATA = Path(os.environ.get("EDGEWISE_DATA", "../shared/data")) / "equations"
 CACHE = Path(__file__).parent.parent / ".bench"
 
 
@@ -220,7 +221,7 @@ STUDIES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("data/equations"))
+    parser.add_argument("--folder", type=Path, default=DATA)
     parser.add_argument("--set", choices=("feynman", "classic"))
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--units", action="store_true")

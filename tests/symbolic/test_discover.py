@@ -330,3 +330,10 @@ def test_a_damped_wave_is_found_in_noise() -> None:
     new = np.linspace(0, 14, 300)
     law = 2 * np.exp(-0.3 * new) * np.cos(2.5 * new)
     np.testing.assert_allclose(front.best(new[:, None])[:, 0], law, atol=0.02)
+
+
+def test_a_steep_bend_that_passes_for_a_step_is_not_claimed() -> None:
+    z = np.random.default_rng(1).uniform(-3, 3, (200, 2))
+    front = ew.discover(z, np.where(z[:, 0] > 0.3, 1.0, 0.0), progress=False, time=10)
+    assert not front.found
+    assert not front.exact

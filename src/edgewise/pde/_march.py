@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from edgewise._fit import Monitor, Outcome, OutOfTime, Status
 from edgewise._grid import adapt
@@ -21,6 +23,14 @@ from edgewise.pde._unknowns import Unknowns
 
 _FRESH = 2000
 """How many fresh points the residual is watched at."""
+
+
+class _Kept(NamedTuple):
+    """The best on a window."""
+
+    trial: Trial
+    coarser: Trial  # the one before it, to estimate its error by
+    fresh: float  # its residual at fresh points
 
 
 class March:
@@ -45,9 +55,7 @@ class March:
         self.seed, self.monitor, self.journal = seed, monitor, journal
         self.constants = {name: float(value) for name, value in problem.unknowns.items()}
         self.history: list[Progress] = []
-        self.done: list[Trial] = []
-        self.coarser: list[Trial] = []
-        self.fresh: list[float] = []
+        self.kept: list[_Kept] = []
 
     def run(self, model: KAN, spans: Sequence[tuple[float, float] | None]) -> Solution:
         """March through the windows."""
@@ -56,15 +64,16 @@ class March:
         model, bounds = first, self.problem.bounds
         try:
             for number, window in enumerate(spans):
-                before = self.done[-1] if self.done else None
+                before = self.kept[-1].trial if self.kept else None
                 trial = Trial(self.problem, model, window, before)
                 model = moved(model, bounds, trial.bounds)
                 self._window(number, replace(trial, model=model))
                 # the next begins on the first grid: a window's end is no reason for a finer one
-                model, bounds = self.done[-1].model, trial.bounds
+                model, bounds = self.kept[-1].trial.model, trial.bounds
                 if model.grid != first.grid and not self.adaptive:
                     model, bounds = first, self.problem.bounds
-            if self.fresh and max(self.fresh) <= self.tolerance and not self.problem.energy:
+            largest = max((window.fresh for window in self.kept), default=math.inf)
+            if largest <= self.tolerance and not self.problem.energy:
                 status = Status(Outcome.PERFECT, f"The residual is below {self.tolerance:.3g}.")
         except OutOfTime:
             status = Status(Outcome.OUT_OF_TIME, "The time was over; give more with time=...")
@@ -74,14 +83,14 @@ class March:
 
     def _window(self, number: int, trial: Trial) -> None:
         """Solve on one window: steps, then finer grids while fresh points say so."""
-        best, best_fresh = None, float("inf")
+        best, best_fresh = None, math.inf
         coarser = trial
         kept = self.journal.read(number, trial) if self.journal is not None else None
         first = 0
         if kept is not None:
             trial, best_fresh, first, self.constants = kept
             best = coarser = trial
-        self._keep(number, best or trial, coarser, best_fresh)
+        self.kept.append(_Kept(best or trial, coarser, best_fresh))
         for turn in range(first, self.rounds):
             if best is not None:
                 if best_fresh <= self.tolerance and not self.problem.energy:
@@ -94,7 +103,7 @@ class March:
                 slow = best is not None and not self.problem.energy and fresh > 0.7 * best_fresh
                 enough = slow and not self.adaptive
                 best, best_fresh = trial, fresh
-                self._keep(number, best, coarser, fresh)
+                self.kept[number] = _Kept(best, coarser, fresh)
                 if self.journal is not None:
                     self.journal.write(number, best, fresh, turn + 1, self.constants)
                 if enough:
@@ -108,9 +117,8 @@ class March:
         model, bounds, rows = trial.model, trial.bounds, None
         if self.adaptive:
             x, weights = self.sampling.points(trial, 1, self.seed)
-            basis = model.parts()[0][0].basis
             cells = marked(trial, x, weights, self.constants)
-            knots = inner_knots(basis, bounds)  # type: ignore[arg-type]
+            knots = inner_knots(trial.splines, bounds)
             rows = [split(row, where) for row, where in zip(knots, cells, strict=True)]
         change = finer_tensor if self.hold else finer
         return replace(trial, model=change(model, bounds, rows))
@@ -119,13 +127,9 @@ class March:
         self, number: int, trial: Trial, *, fresh_start: bool, turn: int
     ) -> tuple[Trial, float]:
         """Take steps on one grid, the hidden grids following what comes through them."""
-        hidden = any(
-            layer.basis.degree > 1  # type: ignore[union-attr]
-            for layer, _ in trial.model.parts()[1:]
-        )
         if trial.before is None:
             trial = replace(trial, start=projected_start(self.problem, trial.model))
-        turns = 4 if hidden and fresh_start else 1
+        turns = 4 if trial.is_deep and fresh_start else 1
         steps = self.solver.steps
         for part in range(turns):
             model = copy.deepcopy(trial.model)
@@ -133,7 +137,7 @@ class March:
             unknowns.write(unknowns.read())
             trial = replace(trial, model=model)
             x, weights = self.sampling.points(trial, len(unknowns.read()), self.seed + turn + part)
-            if hidden:
+            if trial.is_deep:
                 trial = replace(trial, model=adapt(model, x, margin=0.1))
                 unknowns = self._unknowns(trial.model, trial)
             boundary = max(200, 2 * len(x) // 10)
@@ -172,16 +176,9 @@ class March:
     def _note(self, number: int, trial: Trial, unknowns: Unknowns) -> None:
         """Keep what was being worked on, if it is better than what is kept."""
         fresh = self._fresh(trial)
-        if fresh < self.fresh[number]:
+        if fresh < self.kept[number].fresh:
             self.constants = dict(unknowns.constants)
-            self._keep(number, trial, self.done[number], fresh)
-
-    def _keep(self, number: int, trial: Trial, coarser: Trial, fresh: float) -> None:
-        for items, item in ((self.done, trial), (self.coarser, coarser), (self.fresh, fresh)):
-            if len(items) == number:
-                items.append(item)  # type: ignore[arg-type]
-            else:
-                items[number] = item  # type: ignore[index, call-overload]
+            self.kept[number] = _Kept(trial, self.kept[number].trial, fresh)
 
     def _fresh(self, trial: Trial) -> float:
         """The root mean square of the equation's residual at fresh points."""
@@ -190,20 +187,19 @@ class March:
         return value if self.problem.energy else (2 * value) ** 0.5
 
     def _solution(self, status: Status, spans: int) -> Solution:
-        trials = tuple(self.done)
-        refined = any(a is not b for a, b in zip(self.done, self.coarser, strict=True))
-        mean = (sum(f**2 for f in self.fresh) / max(len(self.fresh), 1)) ** 0.5
-        mean = self.fresh[0] if self.problem.energy and self.fresh else mean
+        fresh = [window.fresh for window in self.kept]
+        mean = (sum(f**2 for f in fresh) / max(len(fresh), 1)) ** 0.5
+        mean = fresh[0] if self.problem.energy and fresh else mean
         solution = Solution(
             problem=self.problem,
-            trials=trials,
+            trials=tuple(window.trial for window in self.kept),
             status=status,
             residual=mean,
             constants=self.constants,
             history=tuple(self.history),
             seconds=self.monitor.seconds,
         )
-        if refined:
-            coarser = replace(solution, trials=tuple(self.coarser))
-            solution = replace(solution, coarser=coarser)
+        if any(window.trial is not window.coarser for window in self.kept):
+            coarser = tuple(window.coarser for window in self.kept)
+            solution = replace(solution, coarser=replace(solution, trials=coarser))
         return solution

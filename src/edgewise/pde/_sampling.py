@@ -48,11 +48,11 @@ class Gauss(Sampling):
 
     def points(self, trial: Trial, unknowns: int, seed: int) -> tuple[Tensor, Tensor]:
         """Lay a product of Gauss rules over the cells, and leave out what is outside."""
-        basis = trial.model.parts()[0][0].basis
-        assert isinstance(basis, BSpline)
+        basis = trial.splines
         knots = inner_knots(basis, trial.bounds)
-        hidden = any(layer.basis.degree > 1 for layer, _ in trial.model.parts()[1:])  # type: ignore
-        wanted = (10 if hidden else 3) * unknowns  # splines of splines need more to be told apart
+        wanted = (
+            10 if trial.is_deep else 3
+        ) * unknowns  # splines of splines need more to be told apart
         counts = self._counts(
             [len(row) - 1 for row in knots], basis.degree, wanted, trial.problem.energy
         )

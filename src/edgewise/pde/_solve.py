@@ -157,7 +157,7 @@ def _checked(problem: Problem, model: KAN | None, seed: int) -> KAN:
         )
     if model.dtype != torch.float64:
         raise ConfigError(f"Equations are solved in float64, the network is {model.dtype}.")
-    degree = model.parts()[0][0].basis.degree  # type: ignore[union-attr]
+    degree = model.parts()[0][0].basis.degree
     if degree <= problem.needs.order:
         raise ConfigError(
             f"The equation takes derivatives of order {problem.needs.order}, and splines of degree "

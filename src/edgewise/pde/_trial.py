@@ -55,6 +55,18 @@ class Trial:
     start: KAN | None = field(default=None, repr=False)
 
     @property
+    def splines(self) -> BSpline:
+        """The splines of the inputs."""
+        basis = self.model.parts()[0][0].basis
+        assert isinstance(basis, BSpline), "solve takes no other networks"
+        return basis
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether splines, not only lines, stand behind hidden nodes."""
+        return any(layer.basis.degree > 1 for layer, _ in self.model.parts()[1:])
+
+    @property
     def bounds(self) -> Float[Tensor, "inputs 2"]:
         """The box around its domain, the window included."""
         bounds = self.problem.bounds.clone()
@@ -130,9 +142,11 @@ class Trial:
             if len({id(c.value) if callable(c.value) else c.value for c, _ in given}) < 2:
                 return values[0] if values else torch.zeros_like(x[:, 0])
             # transfinite interpolation: each weighs with the distances from all others' sides
-            distances = [domain.factor(x[:, :space], on) for _, on in given]
+            factors = [domain.factor(x[:, :space], on) for _, on in given]
+            distances = [d for d in factors if d is not None]
+            assert len(distances) == len(given), "conditions are exact only where a factor is known"
             weights = [
-                torch.stack([d for m, d in enumerate(distances) if m != n]).prod(0)  # type: ignore
+                torch.stack([d for m, d in enumerate(distances) if m != n]).prod(0)
                 for n in range(len(given))
             ]
             shares = torch.stack(weights)

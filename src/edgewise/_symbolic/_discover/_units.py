@@ -161,13 +161,14 @@ def reduced(
         if np.linalg.matrix_rank(base) < rank:
             continue
         factor = _solve(base, t)
-        groups = {k: _solve(base, D[k]) for k in range(len(inputs)) if k not in chosen}
-        if factor is None or any(g is None for g in groups.values()):
+        solved = {k: _solve(base, D[k]) for k in range(len(inputs)) if k not in chosen}
+        groups = {k: powers for k, powers in solved.items() if powers is not None}
+        if factor is None or len(groups) < len(solved):
             continue
-        way = _way(problem, chosen, factor, groups)  # type: ignore[arg-type]
-        parts = [*factor, *(e for g in groups.values() if g is not None for e in g)]
+        way = _way(problem, chosen, factor, groups)
+        parts = [*factor, *(e for g in groups.values() for e in g)]
         price = (
-            sum(e.denominator > 1 for g in groups.values() if g is not None for e in g),
+            sum(e.denominator > 1 for g in groups.values() for e in g),
             float(sum(abs(e) for e in parts)),
         )
         if way is not None:
