@@ -36,7 +36,7 @@ def look(law: sympy.Expr, x: Any = X, noise: float = 0.0, **settings: Any) -> ew
     f = sympy.lambdify([a, b, c, d][: x.shape[1]], law, "numpy")
     y = np.broadcast_to(f(*x.T), (len(x),)).astype(float)
     y = y + noise * y.std() * np.random.default_rng(4).normal(size=len(y))
-    usual = {"time": 12, "progress": False, "clock": process_time}
+    usual = {"time": 60, "progress": False, "clock": process_time}
     return ew.discover(x, y, **usual | settings)
 
 
