@@ -20,3 +20,8 @@ from edgewise.science._symmetry import Symmetries as Symmetries
 from edgewise.science._symmetry import Symmetry as Symmetry
 from edgewise.science._symmetry import invariant as invariant
 from edgewise.science._symmetry import symmetries as symmetries
+
+# relations
+from edgewise.science._relations import Relation as Relation
+from edgewise.science._relations import Relations as Relations
+from edgewise.science._relations import discover_relations as discover_relations
