@@ -8,7 +8,8 @@ varies; over shuffled columns its variance is the sum of theirs. So the relation
 1 for independent columns, 0 for an exact relation. With splines for the :math:`\phi_i` this is a
 one-layer network, and its best is the eigenvector of a matrix: nothing is trained (smallest
 principal components of transformed variables: Donnell, Buja and Stuetzle 1994, Ann. Statist. 22).
-Products of two variables are further terms: under shuffling they are independent of all others.
+Functions of two variables are left out here: they can vanish where the rows are and be large
+elsewhere, which tells of a dependence, but is no equation.
 """
 
 from __future__ import annotations
@@ -153,6 +154,12 @@ class Contrast:
                 break
         return left, best
 
-    def sums(self, direction: Direction) -> Float[Tensor, "batch"]:
-        """The values of a combination at all rows."""
-        return self.features.values[:, direction.columns] @ direction.weights
+    def parts(self, direction: Direction, variables: Sequence[int]) -> Tensor:
+        """The functions of one variable that a combination is the sum of, (batch, variables)."""
+        of = [self.features.of[column] for column in direction.columns]
+        result = []
+        for i in variables:
+            mine = [n for n, only in enumerate(of) if only == (i,)]
+            columns = [direction.columns[n] for n in mine]
+            result.append(self.features.values[:, columns] @ direction.weights[mine])
+        return torch.stack(result, 1)

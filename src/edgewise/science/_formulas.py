@@ -39,9 +39,7 @@ def explicit(
         tried = None
         for width in widths:
             budget = 0.5 * left / (count - target) / len(widths)
-            one = fit(
-                KAN(width), x, y, seed=seed, refine=24, starts=3, time=budget, progress=False
-            )
+            one = fit(KAN(width), x, y, seed=seed, refine=24, starts=3, time=budget, progress=False)
             if tried is None or one.held_out < 0.3 * tried.held_out:
                 tried = one
             if one.held_out < _FINE * spread:
@@ -58,7 +56,8 @@ def explicit(
     if not found:
         return None
     formula, error, target = min(found, key=lambda f: (f[1] > _FINE, f[0].complexity, f[1]))
-    return names[target], formula.expr, error
+    called = [name for i, name in enumerate(names) if i != target]
+    return names[target], _named(formula, called), error
 
 
 def implicit(
@@ -84,15 +83,15 @@ def implicit(
         formula = _read(result.model, x, y, names, 0.3 * time, seed)
         if formula is None:
             break
-        expr = formula.expr
-        scale = float(sympy.Add.make_args(expr.as_independent(*expr.free_symbols)[1])[0].as_coeff_Mul()[0])
+        expr = _named(formula, names)
+        varying = expr.as_independent(*expr.free_symbols, as_Add=True)[1]
+        scale = float(sympy.Add.make_args(varying)[0].as_coeff_Mul()[0])
         if scale == 1:
             break
         y = y / scale
     if expr is None:
         return None
     symbols = [sympy.Symbol(name, real=True) for name in names]
-    expr = expr.xreplace({s: t for s in expr.free_symbols for t in symbols if s.name == t.name})
     sums = sympy.lambdify(symbols, expr, "numpy")
     on_rows = torch.as_tensor(sums(*table.T.numpy()))
     expr = expr - float(on_rows.mean())  # the constant that the rows have
@@ -121,3 +120,11 @@ def _read(
     except EdgewiseError:
         return None
     return None if formula.numeric else formula
+
+
+def _named(formula: Formula, names: Sequence[str]) -> Any:
+    """The expression of a formula in the names of the variables, which are real."""
+    import sympy
+
+    real = {s: sympy.Symbol(n, real=True) for s, n in zip(formula.symbols, names, strict=True)}
+    return formula.expr.xreplace(real)

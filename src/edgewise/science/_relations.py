@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError, ShapeError
-from edgewise.science._contrast import Contrast, Direction, pair_features, spline_features
+from edgewise.science._contrast import Contrast, pair_features, spline_features
 from edgewise.science._derivatives import points
 from edgewise.science._formulas import explicit, implicit
+from edgewise.science._regress import Regression
 
 _GRIDS = (3, 6, 12)
 _FEWEST = 50  # rows
+_ROWS = 3  # for each feature
 _EXACT = 1e-10
 """A ratio that is as good as zero: variables may be left out up to it."""
 
@@ -104,9 +106,11 @@ def discover_relations(
     found exactly, with no training and no seed to be lucky with. It need not be a function of
     any variable: :math:`x_1^2 + x_2^2 = 1` is found as well. Variables that it does not need are
     left out; then one of its variables is set aside and the next relation is looked for, until
-    nothing is left that is tied. Where no such sum is left, products of functions of two variables
-    are tried as well. Then formulas are sought: each variable of a relation as a function of its
-    others by `fit` and `symbolize`, or an equation where there is no function.
+    nothing is left that is tied. Where no such sum is left, each variable is regressed on products
+    of functions of two others as well.
+
+    Then formulas are sought: each variable of a relation as a function of its others by `fit` and
+    `symbolize`, or an equation where there is no function.
 
     Args:
         data: The table, (rows, variables), of at least 50 rows.
@@ -141,7 +145,7 @@ def discover_relations(
         raise ConfigError(f"time is a budget in seconds and must be positive, got {time}.")
     hits = _search(x, threshold, seed)
     relations = []
-    for number, hit in enumerate(sorted(hits, key=lambda hit: hit.direction.ratio)):
+    for number, hit in enumerate(sorted(hits, key=lambda hit: hit.left)):
         formula = None
         if formulas:
             left = time - (clock.perf_counter() - begin)
@@ -151,11 +155,11 @@ def discover_relations(
             Relation(
                 tuple(called[i] for i in hit.columns),
                 hit.columns,
-                1 - hit.direction.ratio,
+                1 - hit.left,
                 target,
                 expr,
                 error,
-                hit.pairs,
+                hit.parts is None,
             )
         )
     tied = {i for relation in relations for i in relation.columns}
@@ -165,41 +169,48 @@ def discover_relations(
 
 @dataclass(frozen=True)
 class _Hit:
-    """A relation that was found, before it has a formula."""
+    """A relation that was found, before it has a formula.
+
+    Attributes:
+        columns: Its variables.
+        left: The share of the variance that it leaves.
+        parts: Its functions of one variable, (batch, columns), whose sum is a constant; None where
+            it has products.
+    """
 
     columns: tuple[int, ...]
-    direction: Direction
-    contrast: Contrast
-    pairs: bool
+    left: float
+    parts: Tensor | None
 
 
 def _search(x: Tensor, threshold: float, seed: int) -> list[_Hit]:
     """Relations in turn: sums of functions of one variable first, then with products of two."""
     hits: list[_Hit] = []
     left = tuple(range(x.shape[1]))
-    for pairs in (False, True):
-        contrasts = _contrasts(x, seed, pairs=pairs)
-        while len(left) > 1 and contrasts:
-            contrast = min(contrasts, key=lambda c: c.least(left).ratio)
-            if contrast.least(left).ratio > threshold:
-                break
-            columns, direction = contrast.minimal(left, _EXACT)
-            if direction.ratio > threshold:
-                break
-            hits.append(_Hit(columns, direction, contrast, pairs))
-            rests = [tuple(k for k in left if k != i) for i in columns]
-            left = min(rests, key=lambda rest: contrast.least(rest).ratio)
+    made = [spline_features(x, grid) for grid in _GRIDS]
+    kept = [f for f in made if _ROWS * f.values.shape[1] <= len(x)] or made[:1]
+    contrasts = [Contrast(f, torch.Generator().manual_seed(seed)) for f in kept]
+    while len(left) > 1:
+        contrast = min(contrasts, key=lambda c: c.least(left).ratio)
+        if contrast.least(left).ratio > threshold:
+            break
+        columns, direction = contrast.minimal(left, _EXACT)
+        if direction.ratio > threshold:
+            break
+        hits.append(_Hit(columns, direction.ratio, contrast.parts(direction, columns)))
+        rests = [tuple(k for k in left if k != i) for i in columns]
+        left = min(rests, key=lambda rest: contrast.least(rest).ratio)
+    products = [pair_features(x, degree) for degree in (1, 2, 3)]
+    products = [f for f in products if _ROWS * f.values.shape[1] <= len(x)]
+    regressions = [Regression(f, x, torch.Generator().manual_seed(seed)) for f in products]
+    while len(left) > 2 and regressions:
+        found = [r.best(left, _EXACT) for r in regressions]
+        target, needed, share = min(found, key=lambda f: f[2])
+        if share > threshold:
+            break
+        hits.append(_Hit(tuple(sorted((target, *needed))), share, None))
+        left = tuple(k for k in left if k != target)
     return hits
-
-
-def _contrasts(x: Tensor, seed: int, *, pairs: bool) -> list[Contrast]:
-    """Contrasts from coarse to fine, as far as there are rows for them."""
-    if pairs:
-        made = [pair_features(x, degree) for degree in (1, 2, 3)]
-    else:
-        made = [spline_features(x, grid) for grid in _GRIDS]
-    kept = [f for f in made if 3 * f.values.shape[1] <= len(x)] or ([] if pairs else made[:1])
-    return [Contrast(f, torch.Generator().manual_seed(seed)) for f in kept]
 
 
 def _formula(
@@ -212,14 +223,9 @@ def _formula(
     if found is not None:
         return found
     left = time - (clock.perf_counter() - begin)
-    if hit.pairs or left <= 0:
+    if hit.parts is None or left <= 0:
         return None
-    parts = []
-    for i in hit.columns:
-        mine = [n for n, c in enumerate(hit.direction.columns) if hit.contrast.features.of[c] == (i,)]
-        columns = [hit.direction.columns[n] for n in mine]
-        parts.append(hit.contrast.features.values[:, columns] @ hit.direction.weights[mine])
-    equation = implicit(table, torch.stack(parts, 1), called, left, seed)
+    equation = implicit(table, hit.parts, called, left, seed)
     return None if equation is None else (None, *equation)
 
 
