@@ -17,7 +17,6 @@ from edgewise._symbolic import Formula, symbolize
 
 _EXPLAINED = 0.2
 """What a fit may leave of the spread of its target to be taken for a function at all."""
-_ROUNDING = 1e-9
 _FINE = 1e-4
 """What a formula leaves of the spread where no other target needs to be tried."""
 
@@ -128,23 +127,4 @@ def _named(formula: Formula, names: Sequence[str]) -> Any:
     import sympy
 
     real = {s: sympy.Symbol(n, real=True) for s, n in zip(formula.symbols, names, strict=True)}
-    expr = formula.expr.xreplace(real)
-    return _expanded(expr) if expr.is_polynomial() else expr
-
-
-def _expanded(expr: Any) -> Any:
-    """A polynomial multiplied out, without terms that are rounding only, with plain numbers."""
-    import sympy
-
-    terms = sympy.Poly(expr).terms()
-    largest = max(abs(float(c)) for _, c in terms)
-    symbols = sympy.Poly(expr).gens
-    total = sympy.Integer(0)
-    for powers, c in terms:
-        if abs(float(c)) > _ROUNDING * largest:
-            near = sympy.Rational(round(12 * float(c)), 12)
-            exact = abs(float(near) - float(c)) <= _ROUNDING * largest
-            total += (near if exact else c) * sympy.Mul(
-                *(s**p for s, p in zip(symbols, powers, strict=True))
-            )
-    return total
+    return formula.expr.xreplace(real)
