@@ -27,7 +27,6 @@ from benchmarks.symbolic import (
     SECONDS,
     equations,
     is_equal,
-    is_same_law,
     law,
     sample,
     values,
@@ -120,12 +119,11 @@ def main() -> None:
     results = study(options.folder, options.every, options.seconds)
     text = f"""Every {options.every}th Feynman equation, {ROWS} rows without noise, no units, one
 process at a time with {options.seconds:g} s for each program. An equation counts as found where the
-formula equals it by SymPy, or to 1e-9 inside the ranges and in a box wider by a quarter; *to 1e-6* is
-the same with less asked, since some compute constants in float32. 1 - R² is the median on 1,000 new
-rows. Operon runs with the settings of its authors for SRBench, gplearn with
-those of its documentation and an exponential besides, pykan 0.2.8 follows its tutorial (fit, prune,
-refine, `auto_symbolic`), seed after seed until the time is over; the last of each is what counts.
-`discover` stops when a law is exact."""
+formula equals it by SymPy, or to 1e-9 inside the ranges and in a box wider by a quarter; *to 1e-6*
+is the same with less asked, since some compute constants in float32. 1 - R² is the median on 1,000
+new rows. Operon runs with the settings of its authors for SRBench, gplearn with those of its
+documentation and an exponential besides; pykan 0.2.8 follows its tutorial (fit, prune, refine,
+`auto_symbolic`), seed after seed until the time is over. `discover` stops when a law is exact."""
     _page.write(
         "symbolic_peers",
         "Laws from tables, beside peers",
