@@ -25,6 +25,8 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 _KEY = "edgewise"  # the one entry of ours in the metadata of the safetensors file
 _VERSION = 1
+_MOST_PRODUCTS = 2**24
+"""A file that tells of more is no reason to take memory for them."""
 
 
 def save(model: KAN, path: PathLike, *, notes: Mapping[str, str] | None = None) -> None:
@@ -196,7 +198,14 @@ def _count(value: Any) -> int:
 
 def _nodes(width: Any) -> Nodes:
     sums, products = (width, 0) if isinstance(width, int) else width
-    return Nodes(_count(sums), _count(products))
+    if not isinstance(products, list):
+        if _count(products) > _MOST_PRODUCTS:
+            raise _Unfit(f"it has {products} product nodes, more than any file holds.")
+        return Nodes(_count(sums), products)
+    arities = [_count(arity) for arity in products]
+    if min(arities, default=2) < 2:
+        raise _Unfit(f"it has product nodes of {arities} factors.")
+    return Nodes(_count(sums), arities)
 
 
 def _place(layers: list[KANLayer], config: dict[str, Any], does: str) -> tuple[int, int, int]:

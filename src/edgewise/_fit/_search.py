@@ -258,9 +258,8 @@ def switch_off(model: KAN, nodes: Sequence[int]) -> KAN:
             if place < kept:
                 continue
             following.mask[:, node] = False
-            for j in range(kinds.in_features):
-                if kinds.of_sum(j) == node:
-                    layer.mask[j] = False
+            for j in kinds.sums_of(node):
+                layer.mask[j] = False
     return model
 
 
@@ -286,8 +285,7 @@ def scale_outputs(model: KAN, y: Tensor) -> None:
             layer.coef[output] *= 3**0.5 * spread
             layer.coef[output] += mean / edges[output] * one
         else:
-            first = nodes.sums + 2 * (output - nodes.sums)
-            layer.coef[first] *= 3**0.5 * spread
+            layer.coef[nodes.sums_of(output).start] *= 3**0.5 * spread
 
 
 def active_nodes(model: KAN) -> tuple[int, ...]:
