@@ -64,7 +64,7 @@ def save(model: KAN, path: PathLike, *, notes: Mapping[str, str] | None = None) 
         for name, tensor in model.state_dict().items()
     }
     config["sha256"] = _digest(config, tensors)
-    _write(Path(path), to_bytes(tensors, metadata={_KEY: json.dumps(config)}))
+    write(Path(path), to_bytes(tensors, metadata={_KEY: json.dumps(config)}))
 
 
 def load(path: PathLike, *, library: Library = PRIMITIVES) -> KAN:
@@ -361,7 +361,7 @@ def _compare(expected: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
             raise _Unfit(f"{name} cannot be of type {tensor.dtype}.")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """Write beside the path, then rename, so that nobody ever reads half a file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Give the name of a file in it.")
