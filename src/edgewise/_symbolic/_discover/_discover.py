@@ -32,6 +32,7 @@ from edgewise._symbolic._discover._tree import (
     substitute,
 )
 from edgewise._symbolic._discover._units import Units, table
+from edgewise._symbolic._evidence import inner_rows
 from edgewise._symbolic._formula import Constant, Formula, shorten
 from edgewise._symbolic._snap import Exact
 
@@ -349,6 +350,7 @@ def _formula(
     )
     r = evaluate(tree, rows.held_x) - rows.held_y
     rmse = float(np.sqrt(np.mean(r * r)))
+    x = np.vstack([rows.x, rows.held_x])
     return Formula(
         exprs=(written(tree, len(names), rows.x),),
         rmse=rmse if math.isfinite(rmse) else math.inf,
@@ -360,6 +362,7 @@ def _formula(
         names=names,
         extrapolation=_extrapolation(tree, rows),
         given={k: v for k, v in given.items() if k in _named(tree)},
+        ranges=tuple(zip(x.min(0).tolist(), x.max(0).tolist(), strict=True)),
     )
 
 
@@ -374,9 +377,7 @@ def _extrapolation(tree: Tree, rows: _Rows) -> float:
     """The error on the outermost rows of a fit to the inner ones."""
     x = np.vstack([rows.x, rows.held_x])
     y = np.append(rows.y, rows.held_y)
-    middle, half = np.median(x, 0), np.ptp(x, 0) / 2
-    far = (np.abs(x - middle) / np.where(half > 0, half, 1)).max(1)
-    inner = far <= np.quantile(far, 0.8)
+    inner = inner_rows(torch.from_numpy(x)).numpy()
     if inner.sum() < 2 * len(constants(tree)) + 2 or inner.all():
         return math.nan
     fitted, _ = refine(tree, x[inner], y[inner], 20)
