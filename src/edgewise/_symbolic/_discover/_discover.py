@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time as clocks
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,10 +15,12 @@ import torch
 
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._symbolic._discover._front import Front, pareto
+from edgewise._symbolic._discover._hybrid import read_networks
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._numbers import exact_numbers, simplified
-from edgewise._symbolic._discover._pool import Candidate, Clock, Pool
+from edgewise._symbolic._discover._pool import Candidate, Clock, Pool, Stop
 from edgewise._symbolic._discover._refine import mean_square, refine, standard_errors
+from edgewise._symbolic._discover._rivals import rivals
 from edgewise._symbolic._discover._search import search
 from edgewise._symbolic._discover._sympy import written
 from edgewise._symbolic._discover._tree import (
@@ -27,6 +29,7 @@ from edgewise._symbolic._discover._tree import (
     absorbed,
     constants,
     evaluate,
+    from_sympy,
     multiply,
     size,
     substitute,
@@ -86,6 +89,8 @@ def discover(
 
     Returns:
         The front. Its `best` is the formula to believe if `found`; Ctrl-C gives the front so far.
+        Where no law was found, `hybrid` may be a formula in which what no primitive explains stays
+        numeric; that takes some seconds more.
 
     Raises:
         ShapeError: If x and y are not a table and its target.
@@ -130,8 +135,11 @@ def discover(
         try:
             finished = search(pool, rows.kept, dimensions)
         except KeyboardInterrupt:
-            finished = False
-        return _front(pool, rows, names, given, finished, begin)
+            return _front(pool, rows, names, given, False, begin)
+        front = _front(pool, rows, names, given, finished, begin)
+        if front.exact or len(rows.kept) < d:
+            return front
+        return _with_networks(front, pool, rows, names, given, begin)
 
 
 @dataclass(frozen=True)
@@ -180,6 +188,15 @@ class _Rows:
         ]
         tree = substitute(tree, inputs)
         return multiply(("k", Fraction(10) ** self.scale), tree) if self.scale else tree
+
+    def scaled(self, tree: Tree) -> Tree:
+        """A tree for y divided by its power of ten, in inputs that are so, from one for y."""
+        inputs: list[Tree] = [
+            multiply(("k", Fraction(10) ** s), ("x", i)) if s else ("x", i)
+            for i, s in enumerate(self.scales)
+        ]
+        tree = substitute(tree, inputs)
+        return multiply(("k", Fraction(10) ** -self.scale), tree) if self.scale else tree
 
     def unscaled(self) -> _Rows:
         """The rows as they were given."""
@@ -312,8 +329,49 @@ def _front(
         and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
     )
     noise = 0.0 if exact else math.sqrt(best.loss) if found else math.nan
-    seconds = clocks.perf_counter() - begin
-    return Front(tuple(front), front.index(formulas[0]), found, exact, noise, finished, seconds)
+    others = rivals(ranked, rows.x) if found and not exact else []
+    return Front(
+        formulas=tuple(front),
+        choice=front.index(formulas[0]),
+        found=found and not others,
+        exact=exact,
+        noise=noise,
+        finished=finished,
+        seconds=clocks.perf_counter() - begin,
+        rivals=tuple(_formula(c.tree, rows, names, given) for c in others),
+    )
+
+
+def _with_networks(
+    front: Front,
+    pool: Pool,
+    rows: _Rows,
+    names: tuple[str, ...],
+    given: Mapping[str, float],
+    begin: float,
+) -> Front:
+    """Add what small networks say: another formula, or one that is partly numeric."""
+    plain = rows.unscaled()
+    held = (plain.held_x, plain.held_y)
+    limit = front.best.rmse * (1.1 if front.found or front.rivals else 0.5)
+    try:
+        read = read_networks(plain.x, plain.y, held, names, given, limit)
+    except KeyboardInterrupt:
+        return replace(front, finished=False)
+    pool.clock = Clock(math.inf)
+    mixed = None
+    for formula in read:
+        if formula.numeric:
+            mixed = mixed or formula
+        elif (tree := from_sympy(formula.expr, formula.symbols)) is not None:
+            with suppress(Stop):
+                pool.offer(rows.scaled(tree))
+    if len(read) > bool(mixed):
+        front = _front(pool, rows, names, given, front.finished, begin)
+    explained = front.found or front.rivals or mixed is None or mixed.rmse > 0.5 * front.best.rmse
+    return replace(
+        front, hybrid=None if explained else mixed, seconds=clocks.perf_counter() - begin
+    )
 
 
 def _shown(pool: Pool) -> list[Candidate]:
