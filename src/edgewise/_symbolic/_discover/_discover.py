@@ -18,7 +18,7 @@ from edgewise._symbolic._discover._front import Front, pareto
 from edgewise._symbolic._discover._hybrid import read_networks
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._numbers import exact_numbers, simplified
-from edgewise._symbolic._discover._pool import Candidate, Clock, Pool, Stop
+from edgewise._symbolic._discover._pool import NATS, Candidate, Clock, Pool, Stop
 from edgewise._symbolic._discover._refine import mean_square, refine, standard_errors
 from edgewise._symbolic._discover._rivals import rivals
 from edgewise._symbolic._discover._search import search
@@ -43,7 +43,8 @@ _LEAST = 10
 _SEARCHED = 1000
 """Rows that are searched on; constants are fitted to all."""
 _HELD = 0.2
-_SHOWN = 8
+_SHOWN = 40
+"""Candidates that are made exact: with plain numbers, a longer one may become the shorter one."""
 _EVERY = 2.0
 """Seconds between two fronts that are shown."""
 
@@ -377,8 +378,9 @@ def _with_networks(
 def _shown(pool: Pool) -> list[Candidate]:
     """The candidates of least cost, and the shortest of each error."""
     ranked = pool.ranked()
+    hopeful = sorted(ranked, key=lambda c: pool.cost(c) - NATS / 2 * c.numbers)
     shown: dict[tuple[int, str], Candidate] = {}
-    for candidate in ranked:
+    for candidate in [ranked[0], *hopeful]:
         shown.setdefault((candidate.size, f"{candidate.loss:.4e}"), candidate)
         if len(shown) == _SHOWN:
             break

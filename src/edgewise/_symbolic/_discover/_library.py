@@ -88,6 +88,10 @@ class _Ops:
             return power(u, Fraction(1, 2))
         if op == "inverse":
             return power(u, -1)
+        if op == "root of minus":
+            return power(multiply(("k", -1), u), Fraction(1, 2))
+        if op == "log of minus":
+            return ("log", multiply(("k", -1), u))
         name, _, scale = op.partition(" ")
         return (name, multiply(("k", Fraction(scale)), u) if scale else u)
 
@@ -229,12 +233,15 @@ class _Builder:
             for op, values in (
                 ("square", V * V),
                 ("root", np.sqrt(np.where(V > 0, V, np.nan))),
+                ("root of minus", np.sqrt(np.where(V < 0, -V, np.nan))),
                 ("inverse", 1 / V),
                 ("inc", V + 1),
                 ("dec", V - 1),
             ):
                 self.put(op, below, none, values, length, curved)
             flat = ~curved
+            logs = np.log(np.where(V < 0, -V, np.nan))[flat]
+            self.put("log of minus", below[flat], none, logs, length, ~none[flat].astype(bool))
             for op in _CURVES:
                 self.put(
                     op,

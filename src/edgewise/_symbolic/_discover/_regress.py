@@ -20,6 +20,10 @@ from edgewise._symbolic._discover._tree import Array, Tree, add, evaluate, multi
 
 _NATS = 3.0
 _TINY = 1e-24
+_OPEN = 40
+"""How many single expressions are offered in noise, which leaves many of them nearly as good,"""
+_NEAR = 15.0
+"""up to so many nats from the best one."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,10 @@ def _rank(
     c = F.T @ z
     found: list[tuple[float, tuple[int, ...]]] = []
     single = cost(1 - c * c, sizes + 1)
-    top = np.argsort(single, kind="stable")[:offers]
-    found += [(float(single[k]), (int(k),)) for k in top]
+    top = np.argsort(single, kind="stable")[: _OPEN if problem.noise else offers]
+    top = top[(np.arange(len(top)) < offers) | (single[top] < single[top[0]] + _NEAR)]
+    near: list[tuple[int, ...]] = [(int(k),) for k in top]
+    found += [(float(single[k]), (int(k),)) for k in top[:offers]]
     singles: list[tuple[int, ...]] = [(int(k),) for k in top[:3]]
     if columns.kinds is not None:
         order = np.argsort(single, kind="stable")
@@ -181,7 +187,7 @@ def _rank(
         front = _longer(columns, front, cost, deep)
         found += front[:offers]
     found.sort()
-    return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles))
+    return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles + near))
 
 
 def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost: _Cost) -> float:
@@ -267,7 +273,7 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
             if column.min() <= 0 and not (
                 isinstance(exponent, Fraction) and exponent.denominator == 1
             ):
-                base = ("Abs", base)
+                base = ("Abs", base) if column.max() > 0 else multiply(("k", -1), base)
             factors.append(power(base, exponent))
             with np.errstate(all="ignore"):
                 product = product * evaluate(factors[-1], x)

@@ -10,6 +10,9 @@ from edgewise._symbolic._discover._tree import Array, Tree, evaluate, with_free_
 
 _APART = 6.0
 """Nats of cost between two laws from which the rows, and the lengths, tell them apart."""
+_SHORT = 12
+_FOR_EACH = 0.5
+"""Nats more for each symbol of a law that is longer than that: there are more laws like it."""
 _SAME = 1e-8
 """The difference, as a share of the size of y, of two ways to write one law."""
 
@@ -28,9 +31,10 @@ def rivals(ranked: list[tuple[float, Candidate]], x: Array) -> list[Candidate]:
         The others, the best first.
     """
     least, best = ranked[0]
+    apart = _APART + _FOR_EACH * max(best.size + best.numbers - _SHORT, 0)
     found: list[Candidate] = []
     for cost, other in ranked[1:]:
-        if cost > least + _APART:
+        if cost > least + apart:
             break
         if not any(_is_one_law(other.tree, known.tree, x) for known in [best, *found]):
             found.append(other)
