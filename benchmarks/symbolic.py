@@ -63,8 +63,8 @@ def values(expr: sympy.Expr, symbols: list[sympy.Symbol], x: Any) -> Any:
         return np.broadcast_to(y, (len(x),)).astype(float)
 
 
-def is_equal(found: sympy.Expr, row: dict[str, str]) -> bool:
-    """Whether two formulas are equal: to 1e-9 of the size of y inside the ranges and outside.
+def is_equal(found: sympy.Expr, row: dict[str, str], tolerance: float = 1e-9) -> bool:
+    """Whether two formulas are equal: to a share of the size of y inside the ranges and outside.
 
     Outside is the box that is wider by a quarter on each side (an input that is positive stays so),
     on rows where the right law has a value; a formula that has none there, or another, is not
@@ -77,7 +77,7 @@ def is_equal(found: sympy.Expr, row: dict[str, str]) -> bool:
         x, y = sample(row, 500, 1234, widen)
         r = values(found, symbols, x) - y
         size = np.maximum(np.abs(y), np.median(np.abs(y)))
-        if not (np.abs(r) <= 1e-9 * size).all():
+        if not (np.abs(r) <= tolerance * size).all():
             return False
     return True
 
