@@ -45,6 +45,8 @@ _SEARCHED = 1000
 _HELD = 0.2
 _SHOWN = 40
 """Candidates that are made exact: with plain numbers, a longer one may become the shorter one."""
+_FEW = 1
+"""Fitted constants up to which a law in noise is claimed although the search was cut off."""
 _EVERY = 2.0
 """Seconds between two fronts that are shown."""
 
@@ -327,6 +329,7 @@ def _front(
     found = exact or (
         known
         and best.size > 1
+        and (finished or best.numbers <= _FEW)
         and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
     )
     noise = 0.0 if exact else math.sqrt(best.loss) if found else math.nan

@@ -21,7 +21,8 @@ class Front:
         formulas: The formulas.
         choice: The place of the best one: by its error, its length and its constants together.
         found: Whether the best formula explains the data, exactly or up to what cannot be told
-            from noise, and no other law does so nearly as well. If not, no law is claimed.
+            from noise, and no other law does so nearly as well. If not, no law is claimed; in noise
+            neither is one of several fitted constants where the search was cut off.
         exact: Whether it is right on all rows to rounding.
         noise: The estimated standard deviation of the noise on y; zero if the law is exact, NaN if
             the best formula leaves more than noise.

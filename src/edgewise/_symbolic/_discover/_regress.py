@@ -21,9 +21,11 @@ from edgewise._symbolic._discover._tree import Array, Tree, add, evaluate, multi
 _NATS = 3.0
 _TINY = 1e-24
 _OPEN = 40
-"""How many single expressions are offered in noise, which leaves many of them nearly as good,"""
 _NEAR = 15.0
-"""up to so many nats from the best one."""
+"""How many single expressions are offered in noise, which leaves many of them nearly as good as
+the best one, and up to how many nats from it."""
+_DROPPED = 30.0
+"""What factors that are left out may cost in nats; rows of little y are not in this count."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _project(problem: Problem, library: Library, rows: Array, link: Link) -> _Co
         good = np.isfinite(z) & np.isfinite(w)
         if link.name in ("log", "inv", "invsquare"):
             good &= gain * np.abs(y) > 3 * math.sqrt(problem.noise)
-    if good.mean() < (0.8 if link.name != "log" or problem.noise == 0 else 0.5):
+    if good.mean() < (0.8 if link.name != "log" or problem.noise == 0 else 0.15):
         return None
     if link.name in ("square", "invsquare") and not keeps_sign(problem, link):
         return None
@@ -259,9 +261,46 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
         good &= w > 3 * math.sqrt(problem.noise)
     if good.sum() < A.shape[1] + 5:
         return
-    coef, errors = least_squares(A[good], z[good], w[good])
     bases = [("x", i) for i in range(x.shape[1])] + trees
     columns = [*x.T, *values]
+    every = list(range(len(bases)))
+    kept = [every]
+    if problem.noise:
+        kept += _fewer(A[good], z[good], w[good])
+    for places in kept:
+        B = A[np.ix_(good, [0, *(k + 1 for k in places)])]
+        coef, errors = least_squares(B, z[good], w[good])
+        _offer_powers(
+            problem, coef, errors, [bases[k] for k in places], [columns[k] for k in places]
+        )
+
+
+def _fewer(A: Array, z: Array, w: Array) -> list[list[int]]:
+    """The factors that are left when those that are worth least are dropped one by one."""
+    places = list(range(A.shape[1] - 1))
+
+    def left(chosen: list[int]) -> float:
+        B = A[:, [0, *(k + 1 for k in chosen)]]
+        r = (B @ least_squares(B, z, w)[0] - z) * w
+        return float(r @ r)
+
+    now, found = left(places), []
+    while len(places) > 1:
+        rest = [[k for k in places if k != drop] for drop in places]
+        losses = [left(chosen) for chosen in rest]
+        best = int(np.argmin(losses))
+        if 0.5 * len(z) * math.log(losses[best] / now) > _DROPPED:
+            break
+        places = rest[best]
+        found.append(places)
+    return found
+
+
+def _offer_powers(
+    problem: Problem, coef: Array, errors: Array, bases: list[Tree], columns: list[Array]
+) -> None:
+    """Offer the product of powers, with plain exponents where the errors allow it."""
+    x, y = problem.x, problem.y
     for factor in (4.0, 0.0):
         factors: list[Tree] = []
         product = np.ones(len(y))

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from edgewise._symbolic._discover._curves import curves, waves
-from edgewise._symbolic._discover._library import enumerate_expressions, products
+from edgewise._symbolic._discover._library import enumerate_expressions, functions, products
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._oracles import low_degree, monomial, polynomial, rational
 from edgewise._symbolic._discover._pool import Pool, Stop
@@ -95,6 +95,7 @@ class _Plan:
         seen = view(problem) if problem.width > 1 else None
         while seen is not None and problem.width > 1:
             self.view = seen
+            _one_factor(problem, seen)
             rough = seen.error > 0.1 * problem.pool.scale and len(self.chain) == 1
             alone = lumped(problem, seen) if rough else None
             moves = [alone] if alone is not None else reductions(problem, seen)
@@ -168,6 +169,16 @@ def _quick(problem: Problem) -> None:
     rows = _rows(problem)
     few = enumerate_expressions(problem.x[rows], 300, 3 if problem.width > 4 else 4)
     regress(problem, few, rows, _PLAIN, pairs=300, offers=3)
+
+
+def _one_factor(problem: Problem, seen: View) -> None:
+    """Products of powers with one or two factors that are other functions, and sums of two."""
+    unsure = 0.9 * seen.error if seen.error > 1e-5 * problem.pool.scale else 0.0
+    for noise in dict.fromkeys((0.0, unsure)):
+        here = noisier(problem, noise)
+        rows = _rows(here)
+        library = functions(here.x[rows])
+        regress(here, library, rows, ("log", "id"), pairs=400, offers=4)
 
 
 def _bent(problem: Problem) -> None:
