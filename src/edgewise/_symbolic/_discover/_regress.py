@@ -268,7 +268,7 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
     if problem.noise:
         kept += _fewer(A[good], z[good], w[good])
     for places in kept:
-        B = A[np.ix_(good, [0, *(k + 1 for k in places)])]
+        B = A[good][:, [0, *(k + 1 for k in places)]]
         coef, errors = least_squares(B, z[good], w[good])
         _offer_powers(
             problem, coef, errors, [bases[k] for k in places], [columns[k] for k in places]
