@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from edgewise._symbolic._discover._curves import curves, waves
+from edgewise._symbolic._discover._curves import bilinear_waves, curves, waves
 from edgewise._symbolic._discover._library import enumerate_expressions, functions, products
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._oracles import low_degree, monomial, polynomial, rational
@@ -114,6 +114,8 @@ class _Plan:
             here = noisier(leaf, noise)
             if leaf.width == 1:
                 _one(here, effort)
+            if leaf.width == 2 and effort == 1:
+                bilinear_waves(here)
             if leaf.width >= 1:
                 _enumerate(here, effort)
             before = self.chain[-2:-4:-1] if effort > 1 else self.chain[-2:-3:-1]
@@ -219,7 +221,7 @@ def _one(problem: Problem, effort: int) -> None:
                 polynomial(turned, ("id", "inv", "square", "invsquare"), 8)
                 rational(turned, ("id", "square"), 14)
     for way in ways:
-        library = curves(way.x[rows], 0, 40 * effort, effort > 2)
+        library = curves(way.x[rows], 0, 40 * effort, effort > 1)
         regress(way, library, rows, links, pairs=800, offers=4, deep=4 if effort > 1 else 0)
 
 
