@@ -22,8 +22,8 @@ _NATS = 3.0
 _TINY = 1e-24
 _OPEN = 40
 _NEAR = 15.0
-"""How many single expressions are offered in noise, which leaves many of them nearly as good as
-the best one, and up to how many nats from it."""
+"""How many single expressions of one input are offered in noise, which leaves many of them nearly
+as good as the best one, and up to how many nats from it; a third as many of several inputs."""
 _DROPPED = 30.0
 """What factors that are left out may cost in nats; rows of little y are not in this count."""
 
@@ -153,7 +153,8 @@ def _rank(
     c = F.T @ z
     found: list[tuple[float, tuple[int, ...]]] = []
     single = cost(1 - c * c, sizes + 1)
-    top = np.argsort(single, kind="stable")[: _OPEN if problem.noise else offers]
+    many = (_OPEN if problem.width == 1 else _OPEN // 3) if problem.noise else offers
+    top = np.argsort(single, kind="stable")[: max(many, offers)]
     top = top[(np.arange(len(top)) < offers) | (single[top] < single[top[0]] + _NEAR)]
     near: list[tuple[int, ...]] = [(int(k),) for k in top]
     found += [(float(single[k]), (int(k),)) for k in top[:offers]]

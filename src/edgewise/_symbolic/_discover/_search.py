@@ -35,6 +35,8 @@ _ALL = (
     "asinsqrt",
     "atanh",
 )
+_SHORT = 10
+"""The length of a law, in symbols and constants, up to which one in noise ends the search early."""
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
 
 
@@ -68,7 +70,8 @@ def search(
             for effort in (1, 2, 3):
                 for plan in plans:
                     plan.step(effort)
-                if effort > 1 and pool.explained_by_noise:
+                best = pool.best if pool.explained_by_noise else None
+                if best is not None and (effort > 1 or best.size + best.numbers <= _SHORT):
                     break
         except Stop:
             return pool.done
@@ -123,7 +126,8 @@ class _Plan:
                 before = [*before, self.chain[0]]
             for earlier in before:
                 _enumerate(noisier(earlier, noise), effort)
-            if effort == 1 and leaf.width > 1 and self.view is not None and self.depth < 3:
+            explained = leaf.pool.explained_by_noise
+            if effort == 1 and leaf.width > 1 and self.view and self.depth < 3 and not explained:
                 _divide(here, self.view, self.depth)
             _loosen(leaf.pool)
 
