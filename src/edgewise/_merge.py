@@ -13,7 +13,7 @@ from edgewise._cones import Kind
 from edgewise._errors import ConfigError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, check_sample, trace
-from edgewise._surgery import _check_node, arranged
+from edgewise._surgery import arranged, check_node
 from edgewise.bases import BSpline
 
 
@@ -119,8 +119,8 @@ def _line(u: Tensor, v: Tensor) -> tuple[float, float]:
 
 def _merged(model: KAN, x: Tensor, pair: tuple[int, int, int]) -> KAN:
     depth, i, j = pair
-    _check_node(model, depth, i, hidden=True)
-    _check_node(model, depth, j, hidden=True)
+    check_node(model, depth, i, hidden=True)
+    check_node(model, depth, j, hidden=True)
     layer = model.parts()[depth][0]
     if i == j or {i, j} & _periodic(layer):
         raise ConfigError(f"Give two nodes whose grids are not periodic, got {i} and {j}.")

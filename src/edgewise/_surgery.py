@@ -81,7 +81,7 @@ def _listed(edges: Any) -> list[tuple[int, int, int]]:
 
 def _around(model: KAN, layer: int, node: int) -> set[Edge]:
     """The edges that enter a node and leave it."""
-    _check_node(model, layer, node)
+    check_node(model, layer, node)
     return {
         e
         for e in model.edges()
@@ -90,7 +90,8 @@ def _around(model: KAN, layer: int, node: int) -> set[Edge]:
     }
 
 
-def _check_node(model: KAN, layer: int, node: int, *, hidden: bool = False) -> None:
+def check_node(model: KAN, layer: int, node: int, *, hidden: bool = False) -> None:
+    """Check that a node is there, and if so asked, that it is hidden."""
     counts = [model.in_features, *(len(nodes) for _, nodes in model.parts())]
     first, last = (1, len(counts) - 2) if hidden else (0, len(counts) - 1)
     if not first <= layer <= last or not 0 <= node < counts[layer]:
@@ -199,7 +200,7 @@ def split(model: KAN, layer: int, node: int, targets: Iterable[int]) -> KAN:
         >>> more.widths, torch.allclose(more(x), model(x), rtol=0, atol=1e-12)
         ([2, 4, 2], True)
     """
-    _check_node(model, layer, node, hidden=True)
+    check_node(model, layer, node, hidden=True)
     moved = list(targets)
     following, _ = model.parts()[layer]
     leaving = following.active[:, node].nonzero().flatten().tolist()
@@ -239,8 +240,8 @@ def swap(model: KAN, layer: int, first: int, second: int) -> KAN:
         >>> torch.equal(other.layers[0].coef[0], model.layers[0].coef[3])
         True
     """
-    _check_node(model, layer, first, hidden=True)
-    _check_node(model, layer, second, hidden=True)
+    check_node(model, layer, first, hidden=True)
+    check_node(model, layer, second, hidden=True)
     nodes = model.parts()[layer - 1][1]
     if (first < nodes.sums) != (second < nodes.sums):
         raise ConfigError(
@@ -273,7 +274,7 @@ def insert(model: KAN, layer: int) -> KAN:
         ([2, 5, 5, 1], True)
     """
     parts = copy.deepcopy(model).parts()
-    _check_node(model, layer, 0)
+    check_node(model, layer, 0)
     like = parts[min(layer, len(parts) - 1)][0].basis
     count = len(parts[layer - 1][1]) if layer else model.in_features
     basis = copy.deepcopy(like) if layer < len(parts) else None

@@ -18,7 +18,7 @@ def wire_length(model: KAN, *, x: Float[Tensor, "batch inputs"] | None = None) -
 
     The n nodes of a layer are at the places :math:`(k + 1/2)/n`; p and q are the places of the
     nodes that an edge leaves and enters, and w is 1, or with x its score (Liu et al. 2023,
-    arXiv 2305.08746, eq. 2: brain-inspired modular training).
+    arXiv 2305.08746: brain-inspired modular training).
 
     Args:
         model: The network.
