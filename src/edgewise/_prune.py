@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,24 +30,33 @@ class Attribution:
     sums: list[Tensor]
     nodes: list[Tensor]
 
+    @property
+    def inputs(self) -> Float[Tensor, " inputs"]:
+        """The scores of the inputs."""
+        return self.nodes[0]
 
-def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
+
+def attribute(
+    model: KAN, x: Float[Tensor, "batch inputs"], *, output: int | Sequence[int] | None = None
+) -> Attribution:
     r"""Score edges and nodes by their share in what reaches the outputs.
 
     An edge that varies strongly carries nothing if nothing depends on where it leads. So scores go
     backwards from the outputs: with :math:`E_{ji}` the standard deviation of an edge over the data
     and :math:`N_j` that of the sum it enters, the edge has the score :math:`A_j E_{ji} / N_j`, and
     a node the sum of the scores of its outgoing edges (KAN 2.0, arXiv 2408.10205, sec. 4.1). The
-    two factors of a product node have the score of their node.
+    factors of a product node have the score of their node.
 
     Args:
         model: The network; it is not changed.
         x: Inputs, at least two rows.
+        output: The output to explain, or several; all by default. The others have the score 0.
 
     Returns:
         The scores.
 
     Raises:
+        ConfigError: If there is no such output.
         ShapeError: If x is not of shape (batch, inputs).
         DataError: If x has fewer than two rows, or values that are not finite.
 
@@ -55,11 +66,23 @@ def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
         (torch.Size([2]), torch.Size([5, 2]))
     """
     check_sample(model, x, "Attribution")
-    return _attribute(model, trace(model, x))
+    return _attribute(model, trace(model, x), chosen_outputs(model, output))
 
 
-def _attribute(model: KAN, record: Trace) -> Attribution:
-    score = record.output.new_ones(model.out_features)
+def chosen_outputs(model: KAN, output: int | Sequence[int] | None) -> list[int]:
+    """Read which outputs are asked for."""
+    count = model.out_features
+    if output is None:
+        return list(range(count))
+    chosen = [output] if isinstance(output, int) else list(output)
+    if not chosen or not all(0 <= o < count for o in chosen):
+        raise ConfigError(f"output is a number from 0 to {count - 1}, or several. Got {output}.")
+    return chosen
+
+
+def _attribute(model: KAN, record: Trace, outputs: Sequence[int] | None = None) -> Attribution:
+    score = record.output.new_zeros(model.out_features)
+    score[list(range(len(score)) if outputs is None else outputs)] = 1
     edge_scores, sum_scores, node_scores = [], [], [score]
     for (layer, nodes), edges, sums in reversed(
         list(zip(model.parts(), record.edges, record.sums, strict=True))
@@ -89,8 +112,9 @@ def prune(
     """Drop the edges and hidden nodes that carry nothing.
 
     What is dropped leaves its mean over the data behind, so that only its variation is lost. A
-    hidden product of which one factor is dropped becomes a sum node. Inputs are never dropped: the
-    result takes what the model took; an output stays what it is and keeps at least one edge.
+    hidden product that loses factors multiplies the others; with one left it is a sum node. Inputs
+    are never dropped: the result takes what the model took; an output stays what it is and keeps at
+    least one edge.
 
     Args:
         model: The network; it is not changed.
@@ -186,7 +210,11 @@ def _strongest_paths(model: KAN, scores: Attribution) -> list[Bool[Tensor, "sums
                 sources.add(i)
         if depth:
             nodes = parts[depth - 1][1]
-            wanted = {j for j in range(nodes.in_features) if nodes.of_sum(j) in sources}
+            varies = (scores.edges[depth - 1] > 0).any(1).tolist()
+            wanted = set()
+            for node in sources:  # a factor that does not vary is a number
+                factors = nodes.sums_of(node)
+                wanted |= {j for j in factors if varies[j]} or {factors.start}
     return forced
 
 
@@ -210,28 +238,16 @@ def _arrange(
 ) -> tuple[list[int], list[float], Nodes, list[int]]:
     """Order what is left: rows of sums, the factor of each, the nodes, and their old numbers."""
     fed = keep.any(1).tolist()
-    rows, factors, outputs = [], [], []
-    products: list[tuple[int, int]] = []
+    left: list[tuple[int, list[int], float]] = []  # each node, its sums, and what multiplies it
     for node in (n for n, is_alive in enumerate(alive.tolist()) if is_alive):
-        if node < nodes.sums:
-            rows.append(node)
-            factors.append(1.0)
-            outputs.append(node)
-            continue
-        first = nodes.sums + 2 * (node - nodes.sums)
-        if fed[first] and fed[first + 1]:
-            products.append((node, first))
-        else:  # one factor is a number now
-            row, number = (first, first + 1) if fed[first] else (first + 1, first)
-            rows.append(row)
-            factors.append(float(constants[number]))
-            outputs.append(node)
-    sums = len(rows)
-    for node, first in products:
-        rows += [first, first + 1]
-        factors += [1.0, 1.0]
-        outputs.append(node)
-    return rows, factors, Nodes(sums, len(products)), outputs
+        kept = [j for j in nodes.sums_of(node) if fed[j]] or [nodes.sums_of(node).start]
+        numbers = [float(constants[j]) for j in nodes.sums_of(node) if j not in kept]
+        left.append((node, kept, math.prod(numbers)))
+    left.sort(key=lambda item: len(item[1]) > 1)  # a product of one factor is a sum now
+    rows = [j for _, kept, _ in left for j in kept]
+    factors = [n for _, kept, number in left for n in (number, *[1.0] * (len(kept) - 1))]
+    arities = [len(kept) for _, kept, _ in left if len(kept) > 1]
+    return rows, factors, Nodes(len(left) - len(arities), arities), [node for node, _, _ in left]
 
 
 def _cut(

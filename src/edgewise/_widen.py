@@ -14,7 +14,7 @@ from edgewise._errors import ConfigError
 from edgewise._grid import lay
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes, Width, check_sample, nodes_of, trace
-from edgewise._primitives import PRIMITIVES
+from edgewise._surgery import passing, plain
 from edgewise.bases import Basis, BSpline
 
 
@@ -31,12 +31,13 @@ def widen(
     New nodes take random splines of all nodes before them, and the splines from them to the nodes
     that were there are zero to begin with, so that a fit can use them (KAN 2.0, arXiv 2408.10205,
     sec. 4.2). New layers come behind the last one: the old outputs pass through them as they are.
-    Edges that are off between old nodes stay off; `unlock` switches them on.
+    Old product nodes may get more factors, which are 1 to begin with. Edges that are off between
+    old nodes stay off; `unlock` switches them on.
 
     Args:
         model: The network; it is not changed.
-        widths: The new widths, as `KAN` takes them. Inputs and outputs stay, and no layer loses
-            nodes.
+        widths: The new widths, as `KAN` takes them. Outputs stay, and no layer loses nodes. New
+            inputs come behind the old ones, and change nothing to begin with.
         x: Inputs that represent the data. With them grids on which no spline stands yet are laid
             over the data first, so that the random splines bend within them.
         seed: Seed of the random splines; by default torch's global generator draws.
@@ -57,20 +58,32 @@ def widen(
     """
     wanted = nodes_of(widths)
     if x is not None:
-        check_sample(model, x, "Widening")
-        model = _over(model, x)
+        _check_inputs(wanted[0], x)
+        model = _over(model, x[:, : model.in_features])
     device = model.device
     generator = None if seed is None else torch.Generator(device=device).manual_seed(seed)
     parts = [*model.parts()]
     while len(parts) < len(wanted) - 1:
-        parts.append(_passing(model, parts[-1][0].basis))
+        count = model.out_features
+        parts.append((passing(plain(parts[-1][0].basis, count)), Nodes(count)))
     old = [Nodes(model.in_features), *(nodes for _, nodes in parts)]
     _check(model, old, wanted)
     layers = [
         _grown(layer, (old[n], old[n + 1]), (wanted[n], wanted[n + 1]), generator)
         for n, (layer, _) in enumerate(parts)
     ]
+    if x is not None:  # new inputs have no spline of the old network's, only random ones
+        basis, fresh = layers[0].basis, slice(model.in_features, None)
+        domain = basis.domain.clone()
+        ends = torch.stack([x.amin(0), x.amax(0)], -1)[fresh]
+        domain[fresh] = torch.where((ends[:, 1:] > ends[:, :1]), ends, domain[fresh])
+        layers[0].basis = basis.with_domain(domain) if len(ends) else basis
     return KAN.of(layers, wanted[1:])
+
+
+def _check_inputs(inputs: Nodes, x: Tensor) -> None:
+    """Check x against the inputs of the larger network."""
+    check_sample(KAN([len(inputs), 1], dtype=x.dtype, device="meta"), x, "Widening")
 
 
 def _over(model: KAN, x: Tensor) -> KAN:
@@ -84,32 +97,20 @@ def _over(model: KAN, x: Tensor) -> KAN:
     return model
 
 
-def _passing(model: KAN, like: Basis) -> tuple[KANLayer, Nodes]:
-    """A layer that passes the outputs on."""
-    count = model.out_features
-    basis = like.select(torch.zeros(count, dtype=torch.int64, device=model.device))
-    basis = basis.with_domain(basis.domain.new_tensor([-1.0, 1.0]).repeat(count, 1))
-    coef = basis.domain.new_zeros(count, count, basis.size)
-    layer = KANLayer.of(basis, coef, torch.zeros_like(coef[..., 0], dtype=torch.bool))
-    for o in range(count):
-        constants = coef.new_tensor([1.0, 0.0, 1.0, 0.0])
-        free = torch.zeros(4, dtype=torch.bool, device=coef.device)
-        layer.lock(o, o, Lock(PRIMITIVES["x"], constants, free))
-    return layer, Nodes(count)
-
-
 def _check(model: KAN, old: list[Nodes], wanted: list[Nodes]) -> None:
     """Check that the old network fits into the new one."""
-    ends = (old[0].width, old[-1].width) == (wanted[0].width, wanted[-1].width)
+    ends = len(old[0]) <= len(wanted[0]) and old[-1].width == wanted[-1].width
     room = len(old) == len(wanted) and all(
-        new.sums >= now.sums and new.products >= now.products
+        new.sums >= now.sums
+        and new.products >= now.products
+        and all(n >= m for n, m in zip(new.arities, now.arities, strict=False))
         for now, new in zip(old, wanted, strict=True)
     )
     if not ends or not room:
         needed = [nodes.width for nodes in old]
         raise ConfigError(
             f"widen keeps all nodes of {model!r}: with {len(wanted) - 1} layers the widths are at "
-            f"least {needed}, inputs and outputs as they are. Got "
+            f"least {needed}, outputs as they are. Got "
             f"{[nodes.width for nodes in wanted]}."
             if len(old) == len(wanted)
             else f"widen keeps the layers of {model!r}, got fewer: "
@@ -129,14 +130,19 @@ def _grown(
     columns = [
         n if n < source.sums else n - source.sums + new_source.sums for n in range(len(source))
     ]
-    rows = [
-        j if j < target.sums else j - target.sums + new_target.sums
-        for j in range(target.in_features)
+    places = [
+        new_target.sums_of(n if n < target.sums else n - target.sums + new_target.sums)
+        for n in range(len(target))
     ]
+    rows = [j for n, place in enumerate(places) for j in place[: len(target.sums_of(n))]]
     at, to = torch.tensor(rows, device=device), torch.tensor(columns, device=device)
     grown = KANLayer(_basis(layer.basis, to, len(new_source)), new_target.in_features)
     grown.reset_parameters(generator=generator)
-    grown.coef[at] = 0  # what new nodes give to old sums
+    one, _ = grown.basis.line()
+    for place in places:  # what new nodes give to old sums, and new factors to old products
+        grown.coef[place.start : place.stop] = 0
+        for j in set(place) - set(rows):
+            grown.coef[j, 0] = one[0]
     grown.coef[at.unsqueeze(1), to] = layer.coef
     grown.mask[at.unsqueeze(1), to] = layer.mask
     grown.bounds = {(rows[o], columns[i]): kinds for (o, i), kinds in layer.bounds.items()}
