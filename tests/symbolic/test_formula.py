@@ -16,7 +16,7 @@ from torch import Tensor
 import edgewise as ew
 from builders import put
 from edgewise._layer import Lock
-from edgewise._symbolic._formula import evaluate
+from edgewise._symbolic._formula import evaluate, write
 from edgewise._symbolic._gaps import gaps
 
 X = 2 * torch.rand(60, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) - 1
@@ -44,6 +44,16 @@ def two() -> ew.Formula:
         put(model, (0, 0, j), "x", 1, 0, first, 0)
         put(model, (0, 1, j), "x", 1, 0, second, 0)
     return read(model, torch.stack([X.sum(1), X.prod(1)], 1))
+
+
+def test_products_of_any_arity_are_written() -> None:
+    model = ew.KAN([2, (1, [3, 2]), (0, [3])])
+    for place, edge in enumerate(model.edges()):
+        put(model, edge, "x", 1, 0, 1 + place % 3, place % 2)
+    x = sympy.symbols("x_1 x_2", real=True)
+    f = sympy.lambdify(x, write(model, {})[0], "math")
+    for row, expected in zip(X[:5].tolist(), model(X[:5])[:, 0].tolist(), strict=True):
+        assert f(*row) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.fixture(scope="module")

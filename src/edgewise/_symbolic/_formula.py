@@ -322,8 +322,7 @@ def write(model: KAN, exact: dict[Place, Exact]) -> tuple[Any, ...]:
             sums[o] += c * lock.primitive.sympy(a * values[i] + b) + d
         for o, i in layer.mask.nonzero().tolist():
             sums[o] += sympy.Function(f"phi_{depth}_{i}_{o}", real=True)(values[i])
-        products = [sums[j] * sums[j + 1] for j in range(nodes.sums, len(sums), 2)]
-        values = sums[: nodes.sums] + products
+        values = [sympy.Mul(*(sums[j] for j in nodes.sums_of(n))) for n in range(len(nodes))]
     return tuple(values)
 
 
