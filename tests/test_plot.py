@@ -213,7 +213,7 @@ def test_locked_edges_have_another_color_and_their_name() -> None:
 
 
 def test_locked_edges_without_room_for_a_name_are_explained_below() -> None:
-    model, x = _network([6, 9, 1])
+    model, x = _network([9, 5, 1])
     _lock(model, ew.Edge(0, 3, 4), "sin")
     figure = plot.network(model, x, faint=0)
     assert not _artists(figure, "lock")
