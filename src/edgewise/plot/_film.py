@@ -16,6 +16,7 @@ from edgewise.plot._curves import checked, unit_curves
 from edgewise.plot._layout import arrange
 from edgewise.plot._network import (
     BEHIND,
+    check_names,
     draw_edges,
     draw_names,
     draw_nodes,
@@ -65,8 +66,9 @@ def film(
         The film: `film.save("fit.gif")` writes it to a file, `film.frame(0)` draws a picture.
 
     Raises:
-        ConfigError: If there are no snapshots, or no networks, or widths change.
-        ShapeError: If x is not of shape (batch, inputs).
+        ConfigError: If there are no snapshots, or no networks, or more or fewer names than inputs
+            or outputs.
+        ShapeError: If x is not of shape (batch, inputs), or widths change.
         DataError: If x has fewer than two rows, or values that are not finite.
         MissingExtraError: If Matplotlib is not installed.
 
@@ -81,6 +83,8 @@ def film(
     models, steps = _taken(fitted)
     if frames < 1:
         raise ConfigError(f"A film has at least one picture, got frames={frames}.")
+    check_names(names, models[-1].in_features, "input")
+    check_names(output_names, models[-1].out_features, "output")
     stride = math.ceil(len(models) / frames)
     kept = sorted({*range(len(models) - 1, -1, -stride)})
     models = [models[k] for k in kept]
@@ -173,8 +177,7 @@ def _add_errors(
     held, train = ([max(error, floor) for error in row] for row in errors)
     index = [step.index for step in steps]
     axes.set_xlim(index[0] - 0.5, index[-1] + 0.5)
-    label = {"label": "rows held out", "gid": "held_out"}
-    (one,) = axes.plot([], [], color=DATA, lw=1.6, **label)
+    (one,) = axes.plot([], [], color=DATA, lw=1.6, label="rows held out", gid="held_out")
     (two,) = axes.plot(
         [], [], color=INK, lw=1.4, ls=(0, (3, 1.5)), label="fitted rows", gid="train"
     )

@@ -75,8 +75,8 @@ def network(
         raise ConfigError(f"beta must be positive and finite, got {beta}.")
     if faint is not None and not faint >= 0:
         raise ConfigError(f"faint is a score and cannot be negative, got {faint}.")
-    _check_names(names, model.in_features, "input")
-    _check_names(output_names, model.out_features, "output")
+    check_names(names, model.in_features, "input")
+    check_names(output_names, model.out_features, "output")
     x = checked(model, x)
     sheet = Sheet()
     scores = scores_of(model, x)
@@ -94,7 +94,7 @@ def network(
     return sheet.finish()
 
 
-def _check_names(names: Sequence[str] | None, count: int, what: str) -> None:
+def check_names(names: Sequence[str] | None, count: int, what: str) -> None:
     """Check that there is a name for each input or output."""
     if isinstance(names, str):
         raise ConfigError(f"Give a list of {what} names, got the text {names!r}.")
@@ -153,8 +153,9 @@ def draw_edges(
             if len(layout.frames) < len(layout.wires):  # lines may pass behind
                 sheet.square(frame, f"ground-{key}", lw=0, color="white", zorder=1.8)
             square = sheet.square(frame, f"frame-{key}", lw=0.7, fill=False, zorder=2, **style)
-            words = lock is not None and named
-            words = words and _draw_lock_name(sheet, frame, f"lock-{key}", lock, alpha)
+            words = named and lock is not None
+            if named and lock is not None:
+                words = _draw_lock_name(sheet, frame, f"lock-{key}", lock, alpha)
             unnamed += lock is not None and not words
             line = points(frame, curves[:, e.target, e.source], 0.1 if words else 0.0)
             thick = min(1.3, 0.7 + frame.side)

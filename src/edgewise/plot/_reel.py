@@ -83,7 +83,7 @@ class Film:
                 "it (https://ffmpeg.org), or write a .gif, which takes nothing more."
             )
         kind = animation.PillowWriter if ending == ".gif" else animation.FFMpegWriter
-        writer = kind(fps=self.rate)
+        writer: Any = kind(fps=self.rate)
         if ending == ".mp4":  # the usual pixel format takes even sizes only
             writer.extra_args = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]
         with writer.saving(self._figure, str(path), dpi):
