@@ -112,7 +112,5 @@ def _closed(seed: Group, within: Group, turned: Tensor, tolerance: float) -> Gro
     members = list(seed)
     for one in members:  # grows as it goes
         for other in members[: members.index(one)]:
-            members += [
-                k for k in within if k not in members and turned[one, other, k] > tolerance
-            ]
+            members += [k for k in within if k not in members and turned[one, other, k] > tolerance]
     return tuple(members)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError, ShapeError
-from edgewise._symbolic import as_expression
+from edgewise._symbolic._compile._words import parse
 from edgewise.science._derivatives import (
     Derivatives,
     Target,
@@ -229,28 +229,17 @@ def invariant(
         >>> ew.science.invariant(f, points, "b * c", names="a b c".split()).holds
         False
     """
-    import sympy
-
     check_tolerance(tolerance)
     x = points(x)
     called = [f"x_{i + 1}" for i in range(x.shape[1])] if names is None else [*map(str, names)]
     if len(called) != x.shape[1]:
         raise ShapeError(f"x has {x.shape[1]} inputs, got {len(called)} names.")
-    written = as_expression(expr, called)
+    written = _read(expr, called)
     of = {s.name: s for s in written.free_symbols}
-    unknown = sorted(set(of) - set(called))
-    if unknown or not of:
-        raise ConfigError(
-            f"The expression is of some of the inputs {', '.join(called)}; "
-            + (f"it has {', '.join(unknown)}." if unknown else "it has no variable.")
-        )
     inputs = tuple(i for i, name in enumerate(called) if name in of)
     symbols = [of[called[i]] for i in inputs]
     columns = [x[:, i].numpy() for i in inputs]
-    slopes = [sympy.lambdify(symbols, written.diff(s), "numpy")(*columns) for s in symbols]
-    theirs = torch.stack([torch.as_tensor(s, dtype=x.dtype).expand(len(x)) for s in slopes], 1)
-    if not bool(theirs.isfinite().all()):
-        raise ConfigError(f"The derivatives of {written} are not finite at all points.")
+    theirs = _gradient(written, symbols, columns)
     ours = differentiable(f)(x).gradient[:, list(inputs)]
     size = ours.norm(dim=1)
     along = (ours * theirs).sum(1).abs()
@@ -259,3 +248,40 @@ def invariant(
     unit = theirs / theirs.norm(dim=1, keepdim=True).clamp_min(1e-300)
     across = (ours - (ours * unit).sum(1, keepdim=True) * unit).norm(dim=1)
     return Invariance(written, inputs, cosines, float(ratio(across.sum(), size.sum())), tolerance)
+
+
+def _read(expr: Any, names: list[str]) -> Any:
+    """An expression of some of the inputs, with real symbols."""
+    import sympy
+
+    if isinstance(expr, str):
+        expr = parse(expr, names)
+    if not isinstance(expr, sympy.Expr):
+        raise ConfigError(
+            f"An expression is a SymPy expression or a string, got a {type(expr).__name__}."
+        )
+    symbols: Any = expr.free_symbols
+    found = sorted(s.name for s in symbols)
+    unknown = [name for name in found if name not in names]
+    if unknown or not found:
+        raise ConfigError(
+            f"The expression is of some of the inputs {', '.join(names)}; "
+            + (f"it has {', '.join(unknown)}." if unknown else f"{expr} has none of them.")
+        )
+    return expr.xreplace({s: sympy.Symbol(s.name, real=True) for s in symbols})
+
+
+def _gradient(expr: Any, symbols: list[Any], columns: list[Any]) -> Tensor:
+    """The gradient of an expression at each row, (batch, symbols)."""
+    import numpy as np
+    import sympy
+
+    rows = []
+    with np.errstate(all="ignore"):
+        for symbol in symbols:
+            slope = sympy.lambdify(symbols, expr.diff(symbol), "numpy")(*columns)
+            rows.append(np.broadcast_to(np.asarray(slope, dtype=float), columns[0].shape))
+    found = torch.from_numpy(np.stack(rows, 1))
+    if not bool(found.isfinite().all()):
+        raise ConfigError(f"The derivatives of {expr} are not finite at all points.")
+    return found
