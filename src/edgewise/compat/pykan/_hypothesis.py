@@ -124,7 +124,9 @@ def test_general_separability(
     groups: Sequence[Sequence[int]],
     threshold: float = 1e-2,
 ) -> bool:
-    """Test whether a function is any function of a sum over these groups.
+    """Test whether these groups enter a function only through a sum over them.
+
+    Inputs in none of the groups may enter as they like.
 
     Args:
         model: A KAN, an MLP or a function from (batch, inputs) to (batch, 1).
@@ -141,6 +143,12 @@ def test_general_separability(
         >>> test_general_separability(f, x, [[1], [0, 2]])
         False
     """
+    named = [i for group in groups for i in group]
+    if len(named) < x.shape[1]:
+        if not test_symmetry(model, x, named, dependence_th=threshold):
+            return False
+        model, x = _alone(model, x, named)
+        groups = [[named.index(i) for i in group] for group in groups]
     return science.separate(model, x, "inside").between(groups) <= threshold
 
 
@@ -259,16 +267,11 @@ def get_molecule(
         >>> get_molecule(f, x, verbose=False)
         [[[0], [1], [2], [3]], [[0, 1], [2, 3]], [[0, 1, 2, 3]]]
     """
-    found = science.hierarchy(model, x, tolerance=sym_th)
-    levels = [[list(group) for group in level] for level in found.levels]
-    for above, below in zip(levels[:0:-1], levels[-2::-1], strict=True):  # from the top down
-        order = [i for group in above for i in group]
-        below.sort(key=lambda group: order.index(group[0]))
-        place = 0
-        for number, group in enumerate(above):
-            inner = [part for part in below if set(part) <= set(group)]
-            above[number] = [i for part in inner for i in part]
-            place += len(inner)
+    found = science.structure(model, x, tolerance=sym_th)
+    idle = [[i] for i in found.idle]
+    levels = [[list(node.inputs) for node in level] + idle for level in found.levels]
+    levels = levels if len(levels) > 1 else [[[i] for i in range(x.shape[1])], levels[0]]
+    levels[-1] = [[i for group in levels[-1] for i in group]]
     if verbose:
         for level in levels:
             print(level)
@@ -355,6 +358,20 @@ def plot_tree(
     from edgewise.compat.pykan._pictures import draw_tree
 
     return draw_tree(names, levels, arities, properties, style)
+
+
+def _alone(
+    model: Callable[[Tensor], Tensor], x: Tensor, group: list[int]
+) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """The function of a group, with the other inputs at rest where it matters most."""
+    steepest = batch_jacobian(model, x)[:, group].norm(dim=1).argmax()
+    anchor = x[steepest].detach()
+
+    def function(u: Tensor) -> Tensor:
+        rows = anchor.to(u).repeat(len(u), 1)
+        return model(rows.index_copy(1, torch.tensor(group, device=u.device), u))
+
+    return function, x[:, group]
 
 
 def _operation(mode: str) -> Any:

@@ -118,7 +118,7 @@ class LBFGS(torch.optim.LBFGS):
             return length, float(closure()), self._gather_flat_grad(), 1
         x = self._clone_param()
 
-        def at(x: Any, t: float, d: Tensor) -> Any:
+        def at(x: Any, t: Any, d: Tensor) -> Any:
             return self._directional_evaluate(closure, x, t, d)
 
         loss, gradient, length, calls = _strong_wolfe(

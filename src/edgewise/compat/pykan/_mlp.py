@@ -267,7 +267,8 @@ class MLP(nn.Module):
                     prediction = self(data["test_input"][ids["test"]])
                     test = loss_fn(prediction, data["test_label"][ids["test"]])
                 for metric, name in zip(metrics or (), names, strict=True):
-                    results[name].append(float(metric()))
+                    with torch.no_grad():
+                        results[name].append(torch.as_tensor(metric()).item())
                 results["train_loss"].append(seen["loss"].detach().sqrt().cpu().numpy())
                 results["test_loss"].append(test.sqrt().cpu().numpy())
                 results["reg"].append(seen["reg"].detach().cpu().numpy())

@@ -13,6 +13,7 @@ from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._primitives import Primitive
 from edgewise._symbolic._match import _polish
 from edgewise.compat.pykan._feynman import as_function
+from edgewise.compat.pykan._words import differentiable
 
 
 def create_dataset(
@@ -414,6 +415,7 @@ def fit_params(
             f"fit_params takes points x and y of one shape (points,), got {tuple(x.shape)} and "
             f"{tuple(y.shape)}."
         )
+    fun = differentiable(fun)
     t, v = x.detach().double().cpu(), y.detach().double().cpu()
     starts = torch.cartesian_prod(
         *(

@@ -172,6 +172,47 @@ _NAMES = {"x^0.5": "sqrt", "1/sqrt(x)": "1/sqrt", "1/x^0.5": "1/sqrt", "sgn": "s
 _OURS = dict(SYMBOLIC_LIB)
 
 
+class _Differences(torch.autograd.Function):
+    """A function that torch cannot differentiate, with differences of fourth order for its slope."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.function = function
+        return function(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        h = torch.finfo(x.dtype).eps ** 0.2 * (1 + x.detach().abs() / 10)
+
+        def at(u: Tensor) -> Tensor:  # can be differentiated again
+            return _apply(u, ctx.function)
+
+        near, far = at(x + h) - at(x - h), at(x + 2 * h) - at(x - 2 * h)
+        return grads[0] * (8 * near - far) / (12 * h), None
+
+
+def _apply(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    value = _Differences.apply(x, function)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def differentiable(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Give a slope to a function that torch cannot differentiate, such as its Bessel functions."""
+    with torch.enable_grad():
+        u = torch.linspace(0.1, 0.9, 5, requires_grad=True)
+        try:
+            value = function(u)
+            if value.requires_grad:
+                torch.autograd.grad(value.sum(), u)
+                return function
+        except (NotImplementedError, RuntimeError):
+            pass
+    return lambda x: _apply(x, function)
+
+
 def add_symbolic(
     name: str,
     fun: Callable[[Tensor], Tensor],
@@ -202,6 +243,7 @@ def add_symbolic(
         )
     import sympy
 
+    fun = differentiable(fun)
     guarded = _finite(fun) if fun_singularity is None else _as_guarded(fun_singularity)
     SYMBOLIC_LIB[name] = (fun, sympy.Function(name), c, guarded)
 
