@@ -2,6 +2,12 @@
 
 from typing import Any as _Any
 
+# networks
+from edgewise.compat.pykan._layers import KANLayer as KANLayer
+from edgewise.compat.pykan._layers import Symbolic_KANLayer as Symbolic_KANLayer
+from edgewise.compat.pykan._network import KAN as KAN
+from edgewise.compat.pykan._network import MultKAN as MultKAN
+
 # tools
 from edgewise.compat.pykan._compiler import expr2kan as expr2kan
 from edgewise.compat.pykan._compiler import kanpiler as kanpiler
