@@ -7,6 +7,11 @@ from edgewise.science._derivatives import derivatives as derivatives
 # separability
 from edgewise.science._lump import Lump as Lump
 from edgewise.science._lump import lump as lump
+
+# relations
+from edgewise.science._relations import Relation as Relation
+from edgewise.science._relations import Relations as Relations
+from edgewise.science._relations import discover_relations as discover_relations
 from edgewise.science._separate import Separation as Separation
 from edgewise.science._separate import separate as separate
 
