@@ -23,6 +23,26 @@ METRICS = (
 )
 
 
+_BY_LAYER = (
+    "acts_premult",
+    "spline_preacts",
+    "spline_postacts",
+    "spline_postsplines",
+    "acts_scale",
+    "acts_scale_spline",
+    "edge_actscale",
+    "subnode_actscale",
+)
+_OF_ONE_PASS = (
+    "node_scores_all",
+    "edge_scores_all",
+    "subnode_scores_all",
+    "node_attribute_scores",
+    "symbolic_acts",
+    "symbolic_acts_premult",
+)
+
+
 class Pass(NamedTuple):
     """What passed through one layer and its nodes."""
 
@@ -250,18 +270,17 @@ class MultKAN(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out activations, which may hang on a graph that cannot be copied."""
-        state = self.__dict__.copy()
-        blank = {"acts": None, "node_scores": None, "edge_scores": None, "subnode_scores": None}
-        for name in ("acts_premult", "spline_preacts", "spline_postacts", "spline_postsplines"):
-            blank[name] = []
-        for name in ("acts_scale", "acts_scale_spline", "edge_actscale", "subnode_actscale"):
-            blank[name] = []
-        return {**state, **blank, "versions": list(self.versions)}
+        state = {name: v for name, v in self.__dict__.items() if name not in _OF_ONE_PASS}
+        for name in ("acts", "node_scores", "edge_scores", "subnode_scores"):
+            state[name] = None
+        for name in _BY_LAYER:
+            state[name] = []
+        return {**state, "versions": list(self.versions)}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MultKAN:
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
-        state = self.__getstate__()
+        state = {**self.__getstate__(), "versions": self.versions}
         shared = {"versions", "cache_data", "base_fun", "base_fun_name"}
         nn.Module.__init__(twin)
         for name, value in state.items():
@@ -380,7 +399,8 @@ class MultKAN(nn.Module):
     def need_acts(self) -> None:
         """Evaluate the network once more if it has no activations."""
         if self.acts is None:
-            self.get_act()
+            with torch.no_grad():
+                self.get_act()
 
     # regularization
 
