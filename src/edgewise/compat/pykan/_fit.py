@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _STARTS = 5
 _SCOUT = 8
+_LARGE = 1_000_000
+"""Entries of a Jacobian above which steps are dear: one start, and an end when they gain little."""
 
 
 def fit(
@@ -54,8 +56,9 @@ def fit(
 
     The objective is pykan's: loss + lamb · penalty. With `opt="LBFGS"` and a square or
     cross-entropy loss a step is one of Levenberg–Marquardt, in float64 whatever the network's
-    precision is; it does more than the 20 iterations of a step in pykan. With another loss it is 20
-    iterations of L-BFGS. A network that was never trained and gets stuck is started again, from
+    precision is; it does more than the 20 iterations of a step in pykan. So it is with
+    `opt="Adam"`, unless `batch` asks for random rows. With another loss steps are 20 iterations of
+    L-BFGS, and Adam's. A network that was never trained and gets stuck is started again, from
     parameters drawn with the same seed.
 
     Args:
@@ -126,27 +129,32 @@ def fit(
         raise ConfigError(f"display_metrics are of {', '.join(results)}, got {unknown}.")
     every = max(1, int(stop_grid_update_step / grid_update_num)) if update_grid else 0
     draw = torch.Generator().manual_seed(self.seed)
-    stepper = _stepper(opt, work, task, lr)
+    whole = batch == -1 or batch >= len(data[0])
+    stepper = _stepper(opt if not whole else "LBFGS", work, task, lr, opt)
+    large = math.prod(gn.extent(work, task)) > _LARGE
+    least, patience = (3e-3, 3) if large else (1e-6, 6)
     scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
-    if scout and batch in (-1, len(data[0])):
+    if scout and whole and not large:
         _scout(work, task, every > 0 and start_grid_update_step <= 0)
     best, idle = None, 0
     bar = _bar(steps)
     for step in bar:
         part = _batch(task, batch, draw)
         if every and step % every == 0 and start_grid_update_step <= step < stop_grid_update_step:
-            moved = gn.lay_grids(work, part.x, always=not isinstance(stepper, gn.LevenbergMarquardt))
+            moved = gn.lay_grids(
+                work, part.x, always=not isinstance(stepper, gn.LevenbergMarquardt)
+            )
             if moved:
                 stepper.forget()
                 idle = 0
         value = stepper.step(part)
         if part is task and isinstance(stepper, gn.LevenbergMarquardt):
             if best is None or value < best[0]:
-                idle = 0 if best is None or value < best[0] * (1 - 1e-6) else idle + 1
+                idle = 0 if best is None or value < best[0] * (1 - least) else idle + 1
                 best = (value, gn.snapshot(work))
             else:
                 idle += 1
-        last = step == steps - 1 or idle >= 6
+        last = step == steps - 1 or idle >= patience
         if last and best is not None:
             gn.restore(work, best[1])
         _note(results, work, task, data)
@@ -282,11 +290,14 @@ def _is_square(loss_fn: Any, like: Tensor) -> bool:
     return True
 
 
-def _stepper(opt: str, work: MultKAN, task: gn.Task, lr: float) -> gn.Stepper:
+def _stepper(opt: str, work: MultKAN, task: gn.Task, lr: float, other: str) -> gn.Stepper:
+    """Levenberg–Marquardt if all rows count and it can be; what was asked for otherwise."""
     if opt == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
     if not isinstance(task.rule, gn.Other) and gn.fits_memory(work, task):
         return gn.LevenbergMarquardt(work)
+    if other == "Adam":
+        return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
     options = {"lr": lr, "history_size": 10, "line_search_fn": "strong_wolfe"}
     tight = {"tolerance_grad": 1e-32, "tolerance_change": 1e-32}
     return gn.Torch(work, torch.optim.LBFGS(_trained(work), **options, **tight))

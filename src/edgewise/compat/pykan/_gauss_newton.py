@@ -339,9 +339,7 @@ def linearize(model: MultKAN, task: Task) -> System | None:
     signals = []
     for r in range(root.shape[1]):
         head = (output * root[:, r]).sum()
-        signals.append(
-            torch.autograd.grad(head, wanted, retain_graph=True, materialize_grads=True)
-        )
+        signals.append(torch.autograd.grad(head, wanted, retain_graph=True, materialize_grads=True))
     stacked = [torch.stack(parts, 1) / math.sqrt(rows) for parts in zip(*signals, strict=True)]
     sizes: list[Tensor] = []
     total = value
@@ -512,15 +510,18 @@ def _affine(
         columns.append(flat)
 
 
-def fits_memory(model: MultKAN, task: Task) -> bool:
-    """Whether a Jacobian can be held, and one of its sides is short enough to be factored."""
+def extent(model: MultKAN, task: Task) -> tuple[int, int]:
+    """Give the rows and columns of a Jacobian."""
     count = sum(
         int((act.mask != 0).sum()) * (act.coef.shape[-1] + 1) + 4 * len(symbolic.active())
         for act, symbolic in model.parts()
     )
-    with torch.no_grad():
-        outputs = model.width_in[-1]
-    rows = len(task.x) * outputs
+    return len(task.x) * model.width_in[-1], count
+
+
+def fits_memory(model: MultKAN, task: Task) -> bool:
+    """Whether a Jacobian can be held, and one of its sides is short enough to be factored."""
+    rows, count = extent(model, task)
     return rows * count <= _ENTRIES and min(rows, count) <= 2 * _SMALL
 
 
@@ -572,5 +573,3 @@ def restore(model: MultKAN, state: list[Tensor]) -> None:
     """Set all parameters and grids."""
     for p, value in zip(model.parameters(), state, strict=True):
         p.data = value.clone()
-
-

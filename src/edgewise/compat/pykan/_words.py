@@ -173,7 +173,7 @@ _OURS = dict(SYMBOLIC_LIB)
 
 
 class _Differences(torch.autograd.Function):
-    """A function that torch cannot differentiate, with differences of fourth order for its slope."""
+    """A function that torch cannot differentiate, with differences for its slope."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
