@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -40,6 +40,7 @@ class Derivatives:
         )
 
 
+@runtime_checkable
 class Function(Protocol):
     """What can be differentiated twice: a target, or a part of one."""
 
