@@ -44,7 +44,7 @@ def test_feynman_equations(number: int) -> None:
     symbols, expr, f, _ = get_feynman_dataset(number)
     model = sf2kan(symbols, expr)
     x = 0.5 + 0.4 * torch.rand(30, len(symbols), dtype=torch.float64)
-    if number == 114:  # y > d
+    if number in (36, 114):  # c > v, y > d
         x[:, 2] += 1
     torch.testing.assert_close(model(x), f(x), rtol=1e-12, atol=1e-13)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -314,19 +315,22 @@ def _scout(work: MultKAN, task: gn.Task, update: bool) -> None:
     """Go on from the best of a few starts, if the first one gets stuck."""
     first = gn.snapshot(work)
     scores, spread = [], task.rule.spread(task.y)
-    for start in range(_STARTS):
+    starts, steps, sure = _STARTS, _SCOUT, 2 if task.lamb else 0
+    if work.depth > 2:  # has more places to get stuck, and a penalty makes them deeper
+        starts, steps, sure, task = 2 * starts, 2 * steps, 0, replace(task, lamb=0.0)
+    for start in range(starts):
         if start:
             gn.restore(work, first)
             gn.redraw(work, start)
         if update:
             gn.lay_grids(work, task.x, always=True)
         stepper = gn.LevenbergMarquardt(work)
-        for _ in range(_SCOUT):
+        for _ in range(steps):
             value = stepper.step(task)
         scores.append((value, gn.snapshot(work)))
         with torch.no_grad():
             loss = float(task.loss(work.walk(task.x, *task.guard, full=False)[-1].nodes))
-        if loss < 0.01 * spread and start >= (2 if task.lamb else 0):
+        if loss < 0.01 * spread and start >= sure:
             break
     gn.restore(work, min(scores, key=lambda pair: pair[0])[1])
 
