@@ -137,6 +137,9 @@ def fit(
     scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
     if scout and whole and not large:
         _scout(work, task, every > 0 and start_grid_update_step <= 0)
+    limit = steps
+    if opt == "Adam" and isinstance(stepper, gn.LevenbergMarquardt):
+        limit = min(steps, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
     best, idle = None, 0
     bar = _bar(steps)
     for step in bar:
@@ -155,7 +158,7 @@ def fit(
                 best = (value, gn.snapshot(work))
             else:
                 idle += 1
-        last = step == steps - 1 or idle >= patience
+        last = step == limit - 1 or idle >= patience
         if last and best is not None:
             gn.restore(work, best[1])
         _note(results, work, task, data)
