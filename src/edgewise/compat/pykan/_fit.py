@@ -327,7 +327,7 @@ def _scout(work: MultKAN, task: gn.Task, update: bool) -> None:
             gn.redraw(work, start)
         if update:
             gn.lay_grids(work, task.x, always=True)
-        stepper = gn.LevenbergMarquardt(work)
+        stepper, value = gn.LevenbergMarquardt(work), math.inf
         for _ in range(steps):
             value = stepper.step(task)
         scores.append((value, gn.snapshot(work)))

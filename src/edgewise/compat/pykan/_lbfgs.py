@@ -72,7 +72,7 @@ class LBFGS(torch.optim.LBFGS):
         group, state = self.param_groups[0], self.state[self._params[0]]
         closure = torch.enable_grad()(closure)
         first = closure()
-        loss, gradient = float(first), self._gather_flat_grad()
+        loss, gradient = _number(first), self._gather_flat_grad()
         evaluations = 1
         pairs = state.setdefault("pairs", [])  # (s, y, 1 / ys), the newest last
         state["func_evals"] = state.get("func_evals", 0) + 1
@@ -115,7 +115,7 @@ class LBFGS(torch.optim.LBFGS):
         """Go along a direction: the length, the loss and gradient there, and the calls it took."""
         if self.param_groups[0]["line_search_fn"] is None:
             self._add_grad(length, direction)
-            return length, float(closure()), self._gather_flat_grad(), 1
+            return length, _number(closure()), self._gather_flat_grad(), 1
         x = self._clone_param()
 
         def at(x: Any, t: Any, d: Tensor) -> Any:
@@ -126,6 +126,10 @@ class LBFGS(torch.optim.LBFGS):
         )
         self._add_grad(length, direction)
         return float(length), loss, gradient, calls
+
+
+def _number(loss: Any) -> float:
+    return torch.as_tensor(loss).detach().item()
 
 
 def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, float]]) -> Tensor:
