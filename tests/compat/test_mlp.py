@@ -61,7 +61,7 @@ def test_fits(opt: str, lr: float, steps: int) -> None:
     results = model.fit(dataset, opt=opt, lr=lr, steps=steps, metrics=[weights], log=50)
     assert sorted(results) == ["reg", "test_loss", "train_loss", "weights"]
     assert all(len(values) == steps for values in results.values())
-    error = float((model(x) - x**2).square().mean().sqrt())
+    error = (model(x) - x**2).square().mean().sqrt().item()
     assert error < 0.05
     assert float(results["test_loss"][-1]) == pytest.approx(error, rel=1e-4)
     assert torch.equal(model.cache_data, x)

@@ -133,7 +133,7 @@ def fit(
     whole = batch == -1 or batch >= len(data[0])
     stepper = _stepper(opt if not whole else "LBFGS", work, task, lr, opt)
     large = math.prod(gn.extent(work, task)) > _LARGE
-    least, patience = (3e-3, 3) if large else (1e-6, 6)
+    least, patience = (1e-3, 6) if large else (1e-6, 6)
     scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
     if scout and whole and not large:
         _scout(work, task, every > 0 and start_grid_update_step <= 0)
