@@ -317,13 +317,20 @@ def _trained(work: MultKAN) -> list[nn.Parameter]:
 def _scout(work: MultKAN, task: gn.Task, update: bool) -> None:
     """Go on from the best of a few starts, if the first one gets stuck."""
     first = gn.snapshot(work)
-    scores, spread = [], task.rule.spread(task.y)
-    starts, steps, sure = _STARTS, _SCOUT, 2 if task.lamb else 0
-    if work.depth > 2:  # has more places to get stuck, and a penalty makes them deeper
-        starts, steps, sure, task = 2 * starts, 2 * steps, 0, replace(task, lamb=0.0)
+    if not _best_start(work, task, first, update, _STARTS, _SCOUT) and work.depth > 2:
+        # a deep network has more places to get stuck, and a penalty makes them deeper
+        free = replace(task, lamb=0.0)
+        _best_start(work, free, first, update, 2 * _STARTS, 2 * _SCOUT)
+
+
+def _best_start(
+    work: MultKAN, task: gn.Task, first: list[Tensor], update: bool, starts: int, steps: int
+) -> bool:
+    """Take some steps from each start and go to the best; whether it explains the labels."""
+    scores, spread, good = [], task.rule.spread(task.y), False
     for start in range(starts):
+        gn.restore(work, first)
         if start:
-            gn.restore(work, first)
             gn.redraw(work, start)
         if update:
             gn.lay_grids(work, task.x, always=True)
@@ -333,9 +340,11 @@ def _scout(work: MultKAN, task: gn.Task, update: bool) -> None:
         scores.append((value, gn.snapshot(work)))
         with torch.no_grad():
             loss = float(task.loss(work.walk(task.x, *task.guard, full=False)[-1].nodes))
-        if loss < 0.01 * spread and start >= sure:
+        good = good or loss < 0.01 * spread
+        if loss < 0.01 * spread and start >= (2 if task.lamb else 0):
             break
     gn.restore(work, min(scores, key=lambda pair: pair[0])[1])
+    return good
 
 
 def _batch(task: gn.Task, batch: int, draw: torch.Generator) -> gn.Task:
