@@ -135,7 +135,9 @@ def fit(
     for step in bar:
         part = _batch(task, batch, draw)
         if every and step % every == 0 and start_grid_update_step <= step < stop_grid_update_step:
-            moved = gn.lay_grids(work, part.x, always=not isinstance(stepper, gn.LevenbergMarquardt))
+            moved = gn.lay_grids(
+                work, part.x, always=not isinstance(stepper, gn.LevenbergMarquardt)
+            )
             if moved:
                 stepper.forget()
                 idle = 0

@@ -339,9 +339,7 @@ def linearize(model: MultKAN, task: Task) -> System | None:
     signals = []
     for r in range(root.shape[1]):
         head = (output * root[:, r]).sum()
-        signals.append(
-            torch.autograd.grad(head, wanted, retain_graph=True, materialize_grads=True)
-        )
+        signals.append(torch.autograd.grad(head, wanted, retain_graph=True, materialize_grads=True))
     stacked = [torch.stack(parts, 1) / math.sqrt(rows) for parts in zip(*signals, strict=True)]
     sizes: list[Tensor] = []
     total = value
@@ -572,5 +570,3 @@ def restore(model: MultKAN, state: list[Tensor]) -> None:
     """Set all parameters and grids."""
     for p, value in zip(model.parameters(), state, strict=True):
         p.data = value.clone()
-
-

@@ -170,7 +170,9 @@ def borrowed(name: str) -> Any:
         from edgewise.compat import pykan
 
         own = [word for word in vars(pykan) if not word.startswith("_")]
-        lent = [word for word in stand.__all__ if not word.startswith("_")]  # SymPy lists its version
+        lent = [
+            word for word in stand.__all__ if not word.startswith("_")
+        ]  # SymPy lists its version
         return list(dict.fromkeys([*own, *lent]))
     if name.startswith("_"):
         raise AttributeError(f"module {_HERE!r} has no attribute {name!r}")
