@@ -94,7 +94,10 @@ def checkout(self: MultKAN, model_id: str) -> MultKAN:
             twin = copy.deepcopy(version.model)
             twin.versions = self.versions
             return twin
-    if self.ckpt_path is not None and Path(f"{Path(self.ckpt_path) / str(model_id)}_state").exists():
+    if (
+        self.ckpt_path is not None
+        and Path(f"{Path(self.ckpt_path) / str(model_id)}_state").exists()
+    ):
         return loadckpt(str(Path(self.ckpt_path) / str(model_id)))
     known = ", ".join(version.number for version in self.versions if version.model is not None)
     raise ConfigError(

@@ -389,7 +389,10 @@ class Symbolic_KANLayer(nn.Module):  # noqa: N801 (pykan's name)
             self.affine.data[j, i] = torch.rand_like(constants) * 2 - 1 if random else constants
             return None
         if self.funs_name[j][i] == "0":
-            constants, r2 = self.affine.new_tensor([0.0, 0.0, 0.0, float(y.mean())]), y.new_zeros(())
+            constants, r2 = (
+                self.affine.new_tensor([0.0, 0.0, 0.0, float(y.mean())]),
+                y.new_zeros(()),
+            )
         else:
             constants, r2 = fit_params(
                 x, y, self.funs[j][i], a_range=a_range, b_range=b_range, verbose=verbose
@@ -461,9 +464,7 @@ def as_sympy(fun: Any) -> Any:
     return sympy.Function(name if name.isidentifier() else "f")
 
 
-def project(
-    at: Tensor, y: Tensor, grid: Tensor, k: int, weight: Tensor | None = None
-) -> Tensor:
+def project(at: Tensor, y: Tensor, grid: Tensor, k: int, weight: Tensor | None = None) -> Tensor:
     """Fit splines to values y (points, inputs, outputs) at points (points, inputs).
 
     One matrix for each input serves all outputs. Where points leave splines open, they are as small
@@ -521,5 +522,3 @@ def check_mode(mode: str) -> None:
     """Refuse all but the two sides of a layer."""
     if mode not in ("in", "out"):
         raise ConfigError(f"mode is 'in' or 'out', got {mode!r}.")
-
-

@@ -336,9 +336,7 @@ class MultKAN(nn.Module):
             x = x[:, self.input_id]
         return x.to(device=self.device, dtype=self.dtype)
 
-    def forward(
-        self, x: Tensor, singularity_avoiding: bool = False, y_th: float = 10.0
-    ) -> Tensor:
+    def forward(self, x: Tensor, singularity_avoiding: bool = False, y_th: float = 10.0) -> Tensor:
         """Evaluate the network at x (batch, inputs), and keep its activations if `save_act`.
 
         Args:
@@ -392,7 +390,9 @@ class MultKAN(nn.Module):
     def _data(self, x: Any = None) -> Tensor:
         if x is None:
             if self.cache_data is None:
-                raise DataError("Nothing was evaluated yet: give inputs x, or call the model first.")
+                raise DataError(
+                    "Nothing was evaluated yet: give inputs x, or call the model first."
+                )
             return self.cache_data
         return self.inputs_of(x)
 
@@ -477,7 +477,11 @@ class MultKAN(nn.Module):
         return {"test_loss": error.item(), "n_edge": self.n_edge, "n_grid": self.grid}
 
     def get_range(
-        self, l: int, i: int, j: int, verbose: bool = True  # noqa: E741
+        self,
+        l: int,
+        i: int,
+        j: int,
+        verbose: bool = True,  # noqa: E741
     ) -> tuple[float, float, float, float]:
         """Give the range of what comes into an edge and of what goes out."""
         x, y = self.edge_values(l, i, j)
@@ -504,7 +508,12 @@ class MultKAN(nn.Module):
         )
 
     def set_mode(
-        self, l: int, i: int, j: int, mode: str, mask_n: float | None = None  # noqa: E741
+        self,
+        l: int,
+        i: int,
+        j: int,
+        mode: str,
+        mask_n: float | None = None,  # noqa: E741
     ) -> None:
         """Let an edge be a function ("s"), a spline ("n"), their sum ("sn" or "ns"), or off."""
         self.check_edge(l, i, j)
@@ -746,5 +755,3 @@ def _constants(sizes: Sequence[int], value: float, trainable: bool) -> nn.Parame
     return nn.ParameterList(
         nn.Parameter(torch.full((size,), value), requires_grad=trainable) for size in sizes
     )
-
-

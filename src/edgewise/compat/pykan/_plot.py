@@ -62,9 +62,7 @@ def plot(
         The matplotlib figure.
     """
     if metric not in ("backward", "forward_n", "forward_u"):
-        raise ConfigError(
-            f"metric is 'backward', 'forward_n' or 'forward_u', got {metric!r}."
-        )
+        raise ConfigError(f"metric is 'backward', 'forward_n' or 'forward_u', got {metric!r}.")
     for name, names, count in (
         ("in_vars", in_vars, self.width_in[0]),
         ("out_vars", out_vars, self.width_in[-1]),
@@ -255,5 +253,3 @@ def tree(
         skip_sep_test=skip_sep_test,
         verbose=verbose,
     )
-
-

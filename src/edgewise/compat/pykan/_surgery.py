@@ -279,7 +279,11 @@ def prune_input(
 
 
 def remove_edge(
-    self: MultKAN, l: int, i: int, j: int, log_history: bool = True  # noqa: E741
+    self: MultKAN,
+    l: int,
+    i: int,
+    j: int,
+    log_history: bool = True,  # noqa: E741
 ) -> None:
     """Switch an edge off, in place, spline and function."""
     self.check_edge(l, i, j)
@@ -291,7 +295,11 @@ def remove_edge(
 
 
 def remove_node(
-    self: MultKAN, l: int, i: int, mode: str = "all", log_history: bool = True  # noqa: E741
+    self: MultKAN,
+    l: int,
+    i: int,
+    mode: str = "all",
+    log_history: bool = True,  # noqa: E741
 ) -> None:
     """Switch off, in place, all edges that enter a node ("down"), leave it ("up"), or both ("all").
 
@@ -332,10 +340,13 @@ def swap(self: MultKAN, l: int, i1: int, i2: int, log_history: bool = True) -> N
     sums = self.width[l][0]
     if (i1 < sums) != (i2 < sums):
         raise ConfigError(f"Node {i1} and node {i2} of layer {l} are not of one kind.")
-    changed = _with_nodes(self, [
-        order if layer == l else torch.arange(self.width_in[layer])
-        for layer in range(1, self.depth)
-    ])
+    changed = _with_nodes(
+        self,
+        [
+            order if layer == l else torch.arange(self.width_in[layer])
+            for layer in range(1, self.depth)
+        ],
+    )
     self.act_fun, self.symbolic_fun = changed.act_fun, changed.symbolic_fun
     self.mult_arity = changed.mult_arity
     for name in ("node_bias", "node_scale", "subnode_bias", "subnode_scale"):

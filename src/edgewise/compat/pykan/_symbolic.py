@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _RANGE = (-10, 10)
 _POINTS = 300
 _NOTHING = 1e-6
+_POLYNOMIALS = ("x", "x^2", "x^3", "x^4", "x^5")
 
 
 def _bits(r2: Any) -> Any:
@@ -70,7 +71,9 @@ def fix_symbolic(
     else:
         x, y = self.edge_values(l, i, j)
         symbolic.set_function(i, j, fun_name)
-        constants, share = _fit(symbolic.funs_name[j][i], symbolic.funs[j][i], x, y, a_range, b_range)
+        constants, share = _fit(
+            symbolic.funs_name[j][i], symbolic.funs[j][i], x, y, a_range, b_range
+        )
         symbolic.affine.data[j, i] = torch.tensor(constants).to(symbolic.affine)
         r2 = torch.tensor(share).to(symbolic.affine)
         if verbose:
@@ -117,7 +120,11 @@ def _fit(
 
 
 def unfix_symbolic(
-    self: MultKAN, l: int, i: int, j: int, log_history: bool = True  # noqa: E741
+    self: MultKAN,
+    l: int,
+    i: int,
+    j: int,
+    log_history: bool = True,  # noqa: E741
 ) -> None:
     """Let an edge be its spline again, in place."""
     self.set_mode(l, i, j, mode="n")
@@ -209,9 +216,7 @@ def _table(rows: list[Any]) -> str:
     heads = ("function", "fitting r2", "r2 loss", "complexity", "complexity loss", "total loss")
     lines = ["  " + " ".join(f"{head:>15}" for head in heads)]
     for place, (_, name, r2, bits, c, paid, total) in enumerate(rows):
-        lines.append(
-            f"{place:<2}{name:>15} {r2:15.8f} {bits:15.6f} {c:15} {paid:15} {total:15.6f}"
-        )
+        lines.append(f"{place:<2}{name:>15} {r2:15.8f} {bits:15.6f} {c:15} {paid:15} {total:15.6f}")
     return "\n".join(lines)
 
 
@@ -332,20 +337,24 @@ def symbolic_formula(
                 y[j] += _number(symbolic.mask[j, i] * symbolic.affine[j, i, 3])
                 continue
             a, b, c, d = (_number(v) for v in symbolic.affine[j, i])
-            value = c * symbolic.funs_sympy[j][i](a * x[i] + b) + d
-            y[j] += _number(symbolic.mask[j, i]) * value
-        y = [_affine(*terms) for terms in zip(
-            y, self.subnode_scale[layer], self.subnode_bias[layer], strict=True
-        )]
+            value = c * symbolic.funs_sympy[j][i](a * x[i] + b)
+            if symbolic.funs_name[j][i] in _POLYNOMIALS:  # one number for each power
+                value = sympy.expand(value, deep=False)
+            y[j] += _number(symbolic.mask[j, i]) * (value + d)
+        y = [
+            _affine(*terms)
+            for terms in zip(y, self.subnode_scale[layer], self.subnode_bias[layer], strict=True)
+        ]
         self.symbolic_acts_premult.append(y)
         sums = self.width[layer + 1][0]
         nodes, at = y[:sums], sums
         for arity in self.arities(layer + 1):
             nodes.append(sympy.Mul(*y[at : at + arity]))
             at += arity
-        x = [_affine(*terms) for terms in zip(
-            nodes, self.node_scale[layer], self.node_bias[layer], strict=True
-        )]
+        x = [
+            _affine(*terms)
+            for terms in zip(nodes, self.node_scale[layer], self.node_bias[layer], strict=True)
+        ]
         self.symbolic_acts.append(x)
     if output_normalizer is not None:
         x = _normalized(x, output_normalizer, outputs, lambda v, m, s: v * s + m)
