@@ -23,7 +23,7 @@ demo: .make/install ## fit the airfoil table; pictures, formula and report go to
 	@echo "Open runs/airfoil/report.html"
 
 test: .make/install ## run the tests and the examples of docstrings and README
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n auto --dist worksteal
 
 slow: .make/install ## run the studies that take minutes
 	$(BIN)/python -m pytest -m slow -q
@@ -47,7 +47,7 @@ imports: .make/install ## check the order of imports
 	$(BIN)/lint-imports
 
 docs: .make/docs ## build the pages into docs/_build; tutorials are executed, warnings are errors
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -j auto -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
 bench: .make/install ## run the benchmarks and write their results into docs/benchmarks

@@ -6,13 +6,11 @@ these names, or None where nothing was found in time.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -124,30 +122,3 @@ def _expression(text: str, names: Sequence[str], protected: bool) -> Any:
         return sympy.sympify(text, locals=symbols | (words if protected else {}))
     except (sympy.SympifyError, TypeError, AttributeError):
         return None
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Try the peers on three equations.")
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--peers", nargs="+", choices=list(RUNNERS), default=list(RUNNERS))
-    settings = parser.parse_args()
-    rng = np.random.default_rng(0)
-    for text in ("a*b + c", "exp(-a**2/2)*sin(b)", "a/(b**2 + c)"):
-        expr = sympy.sympify(text)
-        names = sorted(map(str, expr.free_symbols))
-        x, fresh = rng.uniform(1, 3, (2, 500, len(names)))
-        truth = sympy.lambdify(names, expr)
-        for name in settings.peers:
-            begin = time.monotonic()
-            found = RUNNERS[name](x, truth(*x.T), names, settings.seconds, 0)
-            spent = time.monotonic() - begin
-            error = float("nan")
-            if found is not None:
-                with np.errstate(all="ignore"):
-                    values = sympy.lambdify(names, found)(*fresh.T)
-                error = float(np.sqrt(np.mean((values - truth(*fresh.T)) ** 2)))
-            print(f"{text}  {name}: RMSE {error:.2e} in {spent:.0f} s: {found}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -63,8 +63,8 @@ def values(expr: sympy.Expr, symbols: list[sympy.Symbol], x: Any) -> Any:
         return np.broadcast_to(y, (len(x),)).astype(float)
 
 
-def is_equal(found: sympy.Expr, row: dict[str, str]) -> bool:
-    """Whether two formulas are equal: to 1e-9 of the size of y inside the ranges and outside.
+def is_equal(found: sympy.Expr, row: dict[str, str], tolerance: float = 1e-9) -> bool:
+    """Whether two formulas are equal: to a share of the size of y inside the ranges and outside.
 
     Outside is the box that is wider by a quarter on each side (an input that is positive stays so),
     on rows where the right law has a value; a formula that has none there, or another, is not
@@ -77,7 +77,7 @@ def is_equal(found: sympy.Expr, row: dict[str, str]) -> bool:
         x, y = sample(row, 500, 1234, widen)
         r = values(found, symbols, x) - y
         size = np.maximum(np.abs(y), np.median(np.abs(y)))
-        if not (np.abs(r) <= 1e-9 * size).all():
+        if not (np.abs(r) <= tolerance * size).all():
             return False
     return True
 
@@ -136,24 +136,57 @@ def run(task: tuple[dict[str, str], float, bool, int, float]) -> dict[str, Any]:
             x, y, units=units, time=seconds, seed=seed, progress=False, clock=time.process_time
         )
     except ew.EdgewiseError as error:
-        return {"id": row["id"], "equal": False, "error": str(error)}
+        return {"id": row["id"], "equal": False, "error": str(error), "cause": "refused"}
     used = time.process_time() - begin
     found = front.best.expr
-    judged = is_same_law(found, row, noise) if noise else is_equal(found, row)
+
+    def is_law(formula: ew.Formula) -> bool:
+        return is_same_law(formula.expr, row, noise) if noise else is_equal(formula.expr, row)
+
+    judged = is_law(front.best)
+    among = next(
+        (k for k, fs in (("front", front), ("rivals", front.rivals)) if any(map(is_law, fs))), ""
+    )
     return {
         "id": row["id"],
         "law": row["formula"],
         "formula": str(found),
         "equal": bool(judged),
+        "rivals": len(front.rivals),
+        "finished": front.finished,
         "found": front.found,
         "exact": front.exact,
         "rmse": front.best.rmse / (front.best.spread or 1.0),
         "complexity": front.best.complexity,
         "seconds": used,
-        "in_front": any(
-            (is_same_law(f.expr, row, noise) if noise else is_equal(f.expr, row)) for f in front
-        ),
+        "in_front": among == "front",
+        "cause": "" if judged else cause(row, x, y, front, among),
     }
+
+
+CAUSES = {
+    "alike": "the rows fit another formula as well, and it is told that they do",
+    "mistaken": "the rows fit another formula as well, which is claimed",
+    "chosen": "the right law is in the front or a rival, another was chosen",
+    "time": "the time was over before the right form was tried",
+    "search": "the search came to its end without the right form",
+    "refused": "the search was refused",
+}
+
+
+def cause(row: dict[str, str], x: Any, y: Any, front: ew.Front, among: str) -> str:
+    """Why the best formula is not the law: a key of CAUSES.
+
+    Rows fit a formula as well as the law where its likelihood is less by 4.5 nats (three standard
+    deviations) at most.
+    """
+    errors = [values(*law(row), x) - y, values(front.best.expr, list(front.best.symbols), x) - y]
+    right, best = (max(float(np.mean(e * e)), 1e-28 * float(np.mean(y * y))) for e in errors)
+    if best > 0 and 0.5 * len(y) * np.log(best / right) < 4.5:
+        return "mistaken" if front.found else "alike"
+    if among:
+        return "chosen"
+    return "search" if front.finished else "time"
 
 
 def study(
@@ -199,6 +232,26 @@ def summary(name: str, noise: float, with_units: bool, results: list[dict[str, A
     ]
 
 
+def causes(label: str, results: list[dict[str, Any]]) -> list[list[str]]:
+    """Lines of the second table: which equations were not found for which cause."""
+    by_cause: dict[str, list[str]] = {}
+    for r in results:
+        if not r["equal"]:
+            by_cause.setdefault(r.get("cause") or _guessed(r), []).append(r["id"])
+    return [
+        [label, CAUSES[key], str(len(by_cause[key])), ", ".join(by_cause[key])]
+        for key in CAUSES
+        if key in by_cause
+    ]
+
+
+def _guessed(result: dict[str, Any]) -> str:
+    """The cause for a run that was kept without one."""
+    if result.get("in_front"):
+        return "chosen"
+    return "time" if result.get("seconds", 0) > 0.9 * SECONDS else "search"
+
+
 TEXT = f"""How many known equations `discover` finds again.
 
 {ROWS} rows drawn evenly from the ranges of each equation, at most {SECONDS} s of CPU time. Noise
@@ -207,7 +260,7 @@ found where `best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside of
 500 from a box wider by a quarter on each side, where positive inputs stay positive. With noise its
 floating-point numbers are first refitted to exact rows, and none may move by more than five times
 the noise (at least 1e-3); then the same holds. *Wrong claims* are formulas with `found` that are
-not the law: with noise, most are laws that the rows cannot tell from the right one. A set may
+not the law. A formula that is right but has `rivals` counts as found, and not as a claim. A set may
 have run in part and with less time; the counts say on how many equations."""
 
 STUDIES = (
@@ -246,18 +299,24 @@ def main() -> None:
 def write_page(seed: int) -> None:
     """Write the table of all studies that have run."""
     table: list[list[str]] = []
+    missed: list[list[str]] = []
     for path in sorted(CACHE.glob(f"symbolic-*-{seed}.jsonl")):
         words = path.stem.removeprefix("symbolic-").split("-")
         results = list(
             {r["id"]: r for r in map(json.loads, path.read_text().splitlines())}.values()
         )
-        table.append(summary(words[0], float(words[1]), "units" in words, results))
+        noise, with_units = float(words[1]), "units" in words
+        table.append(summary(words[0], noise, with_units, results))
+        label = f"{words[0]}, {100 * noise:g} %{', units' if with_units else ''}"
+        missed += causes(label, results)
     _page.write(
         "symbolic",
         "Laws from tables",
         TEXT,
         ["set", "noise", "units", "found", "wrong claims", "median CPU s", "not found"],
         table,
+        "What was not found, by cause:\n\n"
+        + _page.table(["set", "cause", "equations", "which"], missed),
     )
 
 

@@ -294,8 +294,8 @@ def test_the_rows_of_an_equation_that_is_not_linear() -> None:
 # any network
 
 
-HIDDEN = st.sampled_from([1, 2, 3, (1, 1), (0, 1), (2, 1)])
-OUTPUT = st.sampled_from([1, 2, (0, 1), (1, 1)])
+HIDDEN = st.sampled_from([1, 2, 3, (1, 1), (0, 1), (2, 1), (1, [3, 2])])
+OUTPUT = st.sampled_from([1, 2, (0, 1), (1, 1), (0, [4])])
 WIDTHS = st.builds(
     lambda inputs, hidden, output: [inputs, *hidden, output],
     st.integers(1, 3),

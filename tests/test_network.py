@@ -26,7 +26,14 @@ def x() -> Tensor:
 
 @pytest.mark.parametrize(
     "widths",
-    [[1, 1], [2, 5, 1], [4, (3, 2), 1], [4, (0, 2), (0, 1)], [2] + [3] * 15 + [2]],
+    [
+        [1, 1],
+        [2, 5, 1],
+        [4, (3, 2), 1],
+        [4, (0, 2), (0, 1)],
+        [2] + [3] * 15 + [2],
+        [3, (1, [2, 3, 4]), (0, [3])],
+    ],
     ids=str,
 )
 def test_widths_are_read_and_told(widths: list[Any]) -> None:
@@ -34,7 +41,8 @@ def test_widths_are_read_and_told(widths: list[Any]) -> None:
     assert model.widths == widths
     assert model.in_features == widths[0]
     assert len(model.parts()) == len(widths) - 1
-    outputs = widths[-1] if isinstance(widths[-1], int) else sum(widths[-1])
+    sums, products = (widths[-1], 0) if isinstance(widths[-1], int) else widths[-1]
+    outputs = sums + (len(products) if isinstance(products, list) else products)
     assert model.out_features == outputs
     assert model(torch.zeros(3, widths[0], dtype=FLOAT)).shape == (3, outputs)
 
@@ -44,6 +52,7 @@ def test_other_ways_to_write_widths(unchecked: None) -> None:
     assert ew.KAN((4, [3, 2], 1)).widths == expected  # type: ignore[list-item]
     assert ew.KAN([np.int64(4), (np.int32(3), 2), (1, 0)]).widths == expected  # type: ignore[list-item]
     assert all(type(n) is int for n in ew.KAN([np.int64(2), np.int64(1)]).widths)  # type: ignore[list-item]
+    assert ew.KAN([4, (3, (2, np.int64(2))), (1, [])]).widths == expected  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +67,10 @@ def test_other_ways_to_write_widths(unchecked: None) -> None:
         ([2, (3, -1), 1], r"Got \(3, -1\) in"),
         ([2, (3, 1, 1), 1], r"Got \(3, 1, 1\) in"),
         ([2, (3, 1.5), 1], r"Got \(3, 1\.5\) in"),
+        ([2, (3, [2, 1]), 1], r"Got \(3, \[2, 1\]\) in"),
+        ([2, (3, [2.0]), 1], r"Got \(3, \[2\.0\]\) in"),
+        ([2, (0, []), 1], r"Got \(0, \[\]\) in"),
+        ([2, (0, "23"), 1], r"Got \(0, '23'\) in"),
         ([], r"at least inputs and outputs, got \[\]"),
         ([3], r"at least inputs and outputs, got \[3\]"),
         ([(2, 1), 1], r"inputs cannot be product nodes, got \[\(2, 1\), 1\]"),
@@ -128,6 +141,25 @@ def test_product_nodes_by_hand(x: Tensor) -> None:
     torch.testing.assert_close(model(x), last(nodes), rtol=0, atol=1e-13)
 
 
+def test_product_nodes_of_any_arity_by_hand(x: Tensor) -> None:
+    model = ew.KAN([4, (1, [3, 2, 4]), 1])
+    (first, _), (last, _) = model.parts()
+    s = first.edges(x).sum(-1)
+    assert s.shape == (20, 10)
+    products = [s[:, 1:4].prod(-1), s[:, 4:6].prod(-1), s[:, 6:].prod(-1)]
+    nodes = torch.stack([s[:, 0], *products], -1)
+    torch.testing.assert_close(model(x), last(nodes), rtol=0, atol=1e-13)
+    assert model.parts()[0][1].sums_of(3) == range(6, 10)
+
+
+@pytest.mark.parametrize("arity", [2, 3, 4])
+def test_a_product_starts_with_the_variance_of_a_sum(arity: int) -> None:
+    torch.manual_seed(0)
+    x = 2 * torch.rand(2000, 20, dtype=FLOAT) - 1
+    s = ew.trace(ew.KAN([20, (0, [arity] * 200), 1]), x).inputs[1]
+    assert 0.2 < float(s.square().mean()) < 0.5  # of a sum: 1/3
+
+
 def test_a_product_of_two_lines_is_exact() -> None:
     model = ew.KAN([2, (0, 1)])
     ((layer, _),) = model.parts()
@@ -141,20 +173,31 @@ def test_a_product_of_two_lines_is_exact() -> None:
     torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("widths", [(3, 0), (2, 1), (0, 3), (1, 2)])
-def test_derivatives_go_back_through_nodes(widths: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "widths", [(3, 0), (2, 1), (0, 3), (1, 2), (1, [3]), (0, [4, 4]), (2, [2, 5, 3])]
+)
+@pytest.mark.parametrize("zeros", [False, True])
+def test_derivatives_go_back_through_nodes(widths: tuple[int, Any], zeros: bool) -> None:
     nodes = Nodes(*widths)
-    assert len(nodes) == sum(widths)
-    assert nodes.in_features == widths[0] + 2 * widths[1]
+    arities = [2] * widths[1] if isinstance(widths[1], int) else widths[1]
+    assert len(nodes) == widths[0] + len(arities)
+    assert nodes.in_features == widths[0] + sum(arities)
     s = torch.randn(6, nodes.in_features, dtype=FLOAT)
+    if zeros:  # of a product with two zeros no derivative is left, of one with one zero one
+        s[torch.rand(s.shape) < 0.4] = 0
     d = torch.randn(6, 4, len(nodes), dtype=FLOAT)
     jacobian = torch.stack([torch.func.jacrev(lambda r: nodes(r[None])[0])(row) for row in s])
     expected = torch.einsum("brn,bns->brs", d, jacobian)
-    torch.testing.assert_close(nodes.backward(d, s), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(nodes.backward(d, s), expected, rtol=0, atol=1e-13)
+    t = torch.randn(6, nodes.in_features, dtype=FLOAT)
+    pushed = torch.einsum("bns,bs->bn", jacobian, t)
+    torch.testing.assert_close(nodes.push(t, s), pushed, rtol=0, atol=1e-13)
 
 
 def test_every_sum_knows_its_node() -> None:
     assert [Nodes(2, 2).of_sum(t) for t in range(6)] == [0, 1, 2, 2, 3, 3]
+    assert [Nodes(1, [3, 2]).of_sum(t) for t in range(6)] == [0, 1, 1, 1, 2, 2]
+    assert Nodes(1, [3, 2]).width == (1, [3, 2])
     assert Nodes(3).width == 3
     assert Nodes(3, 1).width == (3, 1)
 

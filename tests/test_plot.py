@@ -177,7 +177,7 @@ def test_wires_lead_from_the_source_to_the_target() -> None:
         _, after = model.parts()[e.layer]
         end = f"{e.layer + 1}-{after.of_sum(e.target)}"
         if e.target >= after.sums:
-            end += f"-{(e.target - after.sums) % 2}"
+            end += f"-{after.sums_of(after.of_sum(e.target)).index(e.target)}"
         wire = wires[f"{e.layer}-{e.source}-{e.target}"]
         points = list(zip(wire.get_xdata(), wire.get_ydata(), strict=True))
         assert points[0] == place(f"{e.layer}-{e.source}")
@@ -227,6 +227,17 @@ def test_sums_have_a_plus_and_products_a_cross_with_two_factors() -> None:
     factors = {"1-3-0", "1-3-1", "1-4-0", "1-4-1"}
     assert _artists(figure, "factor").keys() == factors
     assert _artists(figure, "plus").keys() == {"1-0", "1-1", "1-2", "2-0"} | factors
+
+
+def test_a_product_has_a_dot_for_each_factor() -> None:
+    model, x = _network([3, (1, [4, 2, 3]), 1])
+    figure = plot.network(model, x)
+    expected = {f"1-{n}-{k}" for n, arity in ((1, 4), (2, 2), (3, 3)) for k in range(arity)}
+    assert _artists(figure, "factor").keys() == expected
+    dots = _artists(figure, "node")
+    across = [dots[key].get_xdata()[0] for key in sorted(expected)]
+    assert across == sorted(across)  # no factor is drawn over those of the next product
+    assert len(set(across)) == len(across)
 
 
 def test_names_are_drawn_as_given() -> None:

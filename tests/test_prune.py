@@ -92,7 +92,9 @@ def test_factors_have_the_score_of_their_product() -> None:
     )
 
 
-@pytest.mark.parametrize("widths", [[2, 3, 1], [3, (2, 2), (0, 2), 2], [1, 4, (1, 1)]])
+@pytest.mark.parametrize(
+    "widths", [[2, 3, 1], [3, (2, 2), (0, 2), 2], [1, 4, (1, 1)], [2, (1, [3, 2]), 2, (0, [4, 2])]]
+)
 def test_scores_equal_a_plain_loop(widths: list[Any]) -> None:
     model = ew.KAN(widths)
     put(model, (0, 0, 0), "sin", 2, 1, 1, 0)
@@ -106,7 +108,8 @@ def test_scores_equal_a_plain_loop(widths: list[Any]) -> None:
         edges, sums = record.edges[depth].numpy(), record.sums[depth].numpy()
         below = [0.0] * layer.in_features
         for j in range(layer.out_features):
-            node = j if j < nodes.sums else nodes.sums + (j - nodes.sums) // 2
+            owners = [n for n, arity in enumerate(nodes.arities) for _ in range(arity)]
+            node = j if j < nodes.sums else nodes.sums + owners[j - nodes.sums]
             assert float(scores.sums[depth][j]) == pytest.approx(node_scores[node], rel=1e-12)
             for i in range(layer.in_features):
                 share = np.std(edges[:, j, i], ddof=1) / np.std(sums[:, j], ddof=1)
@@ -152,8 +155,8 @@ def test_a_threshold_of_zero_keeps_the_function_exactly(widths: list[Any]) -> No
 
 @st.composite
 def shapes(draw: st.DrawFn) -> list[Any]:
-    hidden = st.sampled_from([1, 2, 3, (1, 1), (0, 1), (0, 2), (2, 1)])
-    output = st.sampled_from([1, 2, (0, 1), (1, 1), (0, 2)])
+    hidden = st.sampled_from([1, 2, 3, (1, 1), (0, 1), (0, 2), (2, 1), (1, [3, 2]), (0, [4])])
+    output = st.sampled_from([1, 2, (0, 1), (1, 1), (0, 2), (0, [3, 2])])
     return [draw(st.integers(1, 3)), *draw(st.lists(hidden, max_size=3)), draw(output)]
 
 
@@ -242,6 +245,23 @@ def test_a_product_with_a_constant_factor_becomes_a_sum() -> None:
     # ... and multiplies what is left of it
     factor = ew.trace(small, x).sums[0][:, 1]
     torch.testing.assert_close(factor, 2 * (x[:, 0] + 0.5 + x[:, 1]), rtol=1e-13, atol=1e-13)
+
+
+def test_a_product_that_loses_a_factor_keeps_the_others() -> None:
+    model = ew.KAN([2, (0, [3, 4]), 1])
+    for j in range(7):
+        line(model, (0, 0, j), 1 + j, 0.5)
+        line(model, (0, 1, j), 1)
+    for j, value in ((1, -3.0), (4, 0.5), (5, 2.0)):  # a factor of one product, two of the other
+        line(model, (0, 0, j), 0, value)
+        line(model, (0, 1, j), 0)
+    x = uniform(50, 2)
+    small = ew.prune(model, x, node_threshold=TINY, edge_threshold=TINY)
+    assert small.widths == [2, (0, 2), 1]
+    torch.testing.assert_close(small(x), model(x), rtol=1e-13, atol=1e-13)
+    factors = ew.trace(small, x).sums[0]
+    expected = -3 * (x[:, 0] + 0.5 + x[:, 1])
+    torch.testing.assert_close(factors[:, 0], expected, rtol=1e-13, atol=1e-13)
 
 
 def test_outputs_keep_their_places_when_one_of_them_is_a_dead_product() -> None:

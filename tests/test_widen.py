@@ -29,6 +29,8 @@ def mixed() -> ew.KAN:
         [2, (5, 2), (1, 1)],
         [2, (2, 1), (1, 1), 2],
         [2, (3, 2), (4, 1), (2, 1), 2],
+        [2, (2, [2, 3, 4]), (1, 1), 2],
+        [2, (3, [4, 3]), (1, 1)],
     ],
 )
 @pytest.mark.parametrize("with_x", [False, True])
@@ -91,6 +93,7 @@ def test_the_seed_decides() -> None:
     [
         ([2, (1, 1), (1, 1)], r"the widths are at least \[2, \(2, 1\), \(1, 1\)\]"),
         ([2, (3, 0), (1, 1)], "the widths are at least"),
+        ([2, (2, 1), (1, [3])], "inputs and outputs as they are"),
         ([3, (2, 1), (1, 1)], "inputs and outputs as they are"),
         ([2, (2, 1), 2], "inputs and outputs as they are"),
         ([2, (2, 1), (1, 1), 3], "inputs and outputs as they are"),

@@ -81,6 +81,10 @@ from edgewise._io import load as load
 from edgewise._io import read_notes as read_notes
 from edgewise._io import save as save
 
+# versions
+from edgewise._history import History as History
+from edgewise._history import Version as Version
+
 # errors
 from edgewise._errors import ConfigError as ConfigError
 from edgewise._errors import DataError as DataError

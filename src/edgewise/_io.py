@@ -25,6 +25,8 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 _KEY = "edgewise"  # the one entry of ours in the metadata of the safetensors file
 _VERSION = 1
+_MOST_PRODUCTS = 2**24
+"""A file that tells of more is no reason to take memory for them."""
 
 
 def save(model: KAN, path: PathLike, *, notes: Mapping[str, str] | None = None) -> None:
@@ -62,7 +64,7 @@ def save(model: KAN, path: PathLike, *, notes: Mapping[str, str] | None = None) 
         for name, tensor in model.state_dict().items()
     }
     config["sha256"] = _digest(config, tensors)
-    _write(Path(path), to_bytes(tensors, metadata={_KEY: json.dumps(config)}))
+    write(Path(path), to_bytes(tensors, metadata={_KEY: json.dumps(config)}))
 
 
 def load(path: PathLike, *, library: Library = PRIMITIVES) -> KAN:
@@ -196,7 +198,14 @@ def _count(value: Any) -> int:
 
 def _nodes(width: Any) -> Nodes:
     sums, products = (width, 0) if isinstance(width, int) else width
-    return Nodes(_count(sums), _count(products))
+    if not isinstance(products, list):
+        if _count(products) > _MOST_PRODUCTS:
+            raise _Unfit(f"it has {products} product nodes, more than any file holds.")
+        return Nodes(_count(sums), products)
+    arities = [_count(arity) for arity in products]
+    if min(arities, default=2) < 2:
+        raise _Unfit(f"it has product nodes of {arities} factors.")
+    return Nodes(_count(sums), arities)
 
 
 def _place(layers: list[KANLayer], config: dict[str, Any], does: str) -> tuple[int, int, int]:
@@ -352,7 +361,7 @@ def _compare(expected: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
             raise _Unfit(f"{name} cannot be of type {tensor.dtype}.")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """Write beside the path, then rename, so that nobody ever reads half a file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Give the name of a file in it.")

@@ -447,8 +447,17 @@ def _first_sums(edges: Tensor, rule: Leibniz) -> Tensor:
 def _nodes_forward(nodes: Nodes, sums: Tensor, rule: Leibniz) -> Tensor:
     if not nodes.products:
         return sums
-    first, second = sums[..., nodes.sums :: 2], sums[..., nodes.sums + 1 :: 2]
-    return torch.cat([sums[..., : nodes.sums], rule.full.multiply(first, second)], -1)
+    product, *others = nodes.factors(sums, _one(sums))
+    for factor in others:
+        product = rule.full.multiply(product, factor)
+    return torch.cat([sums[..., : nodes.sums], product], -1)
+
+
+def _one(like: Tensor) -> Tensor:
+    """The jet of the number 1."""
+    one = torch.zeros_like(like[..., :1])
+    one[0] = 1
+    return one
 
 
 # the way back; derivatives of rows in jets have the shape (rows, components, batch, nodes)
@@ -457,10 +466,18 @@ def _nodes_forward(nodes: Nodes, sums: Tensor, rule: Leibniz) -> Tensor:
 def _nodes_backward(nodes: Nodes, a: Tensor, sums: Tensor, rule: Leibniz) -> Tensor:
     if not nodes.products:
         return a
-    first, second = sums[..., nodes.sums :: 2], sums[..., nodes.sums + 1 :: 2]
+    one = _one(sums)
+    factors = nodes.factors(sums, one)
+    before, after = [one.expand_as(factors[0])], [one.expand_as(factors[0])]
+    for factor, last in zip(factors[:-1], factors[:0:-1], strict=True):
+        before.append(rule.full.multiply(before[-1], factor))
+        after.append(rule.full.multiply(after[-1], last))
     by_node = a[..., nodes.sums :]
-    factors = [rule.full.carry_back(by_node, second), rule.full.carry_back(by_node, first)]
-    return torch.cat([a[..., : nodes.sums], torch.stack(factors, -1).flatten(-2)], -1)
+    by_factor = [
+        rule.full.carry_back(by_node, rule.full.multiply(left, right))
+        for left, right in zip(before, after[::-1], strict=True)
+    ]
+    return nodes.spread(a[..., : nodes.sums], by_factor)
 
 
 def _layer_backward(step: _Step, a: Tensor, rule: Leibniz) -> Tensor:

@@ -4,82 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from edgewise._errors import ConfigError, DataError, ShapeError
+from edgewise._errors import DataError, ShapeError
 from edgewise._layer import KANLayer
+from edgewise._nodes import Nodes as Nodes
+from edgewise._nodes import Width as Width
+from edgewise._nodes import nodes_of as nodes_of
 from edgewise._types import Edge
 from edgewise.bases import BSpline
-
-Width: TypeAlias = int | tuple[int, int]
-
-
-class Nodes(nn.Module):
-    """The nodes of one layer: some pass a sum of edges on, some multiply two such sums.
-
-    Args:
-        sums: The number of sum nodes.
-        products: The number of product nodes, each of two factors.
-    """
-
-    def __init__(self, sums: int, products: int = 0) -> None:
-        super().__init__()
-        self.sums, self.products = sums, products
-
-    def __len__(self) -> int:
-        """The number of nodes, which is what the next layer takes."""
-        return self.sums + self.products
-
-    @property
-    def width(self) -> Width:
-        """The width as one writes it: a number, or (sums, products)."""
-        return (self.sums, self.products) if self.products else self.sums
-
-    @property
-    def in_features(self) -> int:
-        """The number of sums that edges enter: one for a sum node, two for a product node."""
-        return self.sums + 2 * self.products
-
-    def forward(self, s: Float[Tensor, "batch sums"]) -> Float[Tensor, "batch nodes"]:
-        """Multiply the factors of the product nodes; they come after the sum nodes."""
-        if not self.products:
-            return s
-        first, second = s[:, self.sums :: 2], s[:, self.sums + 1 :: 2]
-        return torch.cat([s[:, : self.sums], first * second], -1)
-
-    def push(
-        self, t: Float[Tensor, "batch sums"], s: Float[Tensor, "batch sums"]
-    ) -> Float[Tensor, "batch nodes"]:
-        """Carry a change t in the sums s forward to the change in the nodes."""
-        if not self.products:
-            return t
-        first, second = slice(self.sums, None, 2), slice(self.sums + 1, None, 2)
-        products = t[:, first] * s[:, second] + s[:, first] * t[:, second]
-        return torch.cat([t[:, : self.sums], products], -1)
-
-    def backward(
-        self, d: Float[Tensor, "batch rows nodes"], s: Float[Tensor, "batch sums"]
-    ) -> Float[Tensor, "batch rows sums"]:
-        """Carry derivatives in the nodes back to derivatives in the sums s."""
-        if not self.products:
-            return d
-        first, second = s[:, None, self.sums :: 2], s[:, None, self.sums + 1 :: 2]
-        by_node = d[..., self.sums :]
-        factors = torch.stack([by_node * second, by_node * first], -1).flatten(-2)
-        return torch.cat([d[..., : self.sums], factors], -1)
-
-    def of_sum(self, target: int) -> int:
-        """Tell to which node a sum belongs."""
-        return target if target < self.sums else self.sums + (target - self.sums) // 2
-
-    def extra_repr(self) -> str:
-        """Show the width."""
-        return str(self.width)
 
 
 class KAN(nn.Module):
@@ -91,7 +27,8 @@ class KAN(nn.Module):
 
     Args:
         widths: The number of nodes of each layer from the inputs to the outputs. A pair is (sum
-            nodes, product nodes): `[4, (3, 2), 1]` has 3 sums and 2 products in the middle.
+            nodes, product nodes): `[4, (3, 2), 1]` has 3 sums and 2 products in the middle. A list
+            in its place has the number of factors of each product node: `[4, (3, [2, 4]), 1]`.
         grid: The number of spline intervals.
         degree: The degree of the splines, 1 to 9 (pykan's `k`).
         domain: Where the grids lie to begin with: a pair for all inputs, or a tensor (inputs, 2)
@@ -204,9 +141,10 @@ class KAN(nn.Module):
         """
         for layer, nodes in self.parts():
             layer.reset_parameters(curvature, generator=generator)
-            if nodes.products:  # a product of two factors of variance v has variance v^2
-                with torch.no_grad():
-                    layer.coef[nodes.sums :] *= 3**0.25
+            with torch.no_grad():  # a product of n factors of variance v has variance v^n
+                for node, arity in enumerate(nodes.arities, nodes.sums):
+                    rows = nodes.sums_of(node)
+                    layer.coef[rows.start : rows.stop] *= 3 ** ((1 - 1 / arity) / 2)
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         """Evaluate the network.
@@ -292,22 +230,3 @@ def check_finite(name: str, values: Float[Tensor, "batch columns"]) -> None:
             f"{name} has {int(bad.sum())} missing or infinite values; the first is in row {row}, "
             f"column {column}. Remove or fill these rows."
         )
-
-
-def nodes_of(widths: Sequence[Width]) -> list[Nodes]:
-    """Read widths, or say what is wrong with them."""
-    nodes = []
-    for width in widths:
-        pair = tuple(width) if isinstance(width, Sequence) else (width, 0)
-        whole = len(pair) == 2 and all(isinstance(n, Integral) and n >= 0 for n in pair)
-        if not whole or sum(pair) < 1:
-            raise ConfigError(
-                "A width is a positive number of nodes, or a pair (sum nodes, product nodes). "
-                f"Got {width!r} in {list(widths)!r}."
-            )
-        nodes.append(Nodes(int(pair[0]), int(pair[1])))
-    if len(nodes) < 2:
-        raise ConfigError(f"A network needs at least inputs and outputs, got {list(widths)!r}.")
-    if nodes[0].products:
-        raise ConfigError(f"The inputs cannot be product nodes, got {list(widths)!r}.")
-    return nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +37,7 @@ def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
     backwards from the outputs: with :math:`E_{ji}` the standard deviation of an edge over the data
     and :math:`N_j` that of the sum it enters, the edge has the score :math:`A_j E_{ji} / N_j`, and
     a node the sum of the scores of its outgoing edges (KAN 2.0, arXiv 2408.10205, sec. 4.1). The
-    two factors of a product node have the score of their node.
+    factors of a product node have the score of their node.
 
     Args:
         model: The network; it is not changed.
@@ -89,8 +90,9 @@ def prune(
     """Drop the edges and hidden nodes that carry nothing.
 
     What is dropped leaves its mean over the data behind, so that only its variation is lost. A
-    hidden product of which one factor is dropped becomes a sum node. Inputs are never dropped: the
-    result takes what the model took; an output stays what it is and keeps at least one edge.
+    hidden product that loses factors multiplies the others; with one left it is a sum node. Inputs
+    are never dropped: the result takes what the model took; an output stays what it is and keeps at
+    least one edge.
 
     Args:
         model: The network; it is not changed.
@@ -186,7 +188,7 @@ def _strongest_paths(model: KAN, scores: Attribution) -> list[Bool[Tensor, "sums
                 sources.add(i)
         if depth:
             nodes = parts[depth - 1][1]
-            wanted = {j for j in range(nodes.in_features) if nodes.of_sum(j) in sources}
+            wanted = {j for node in sources for j in nodes.sums_of(node)}
     return forced
 
 
@@ -210,28 +212,16 @@ def _arrange(
 ) -> tuple[list[int], list[float], Nodes, list[int]]:
     """Order what is left: rows of sums, the factor of each, the nodes, and their old numbers."""
     fed = keep.any(1).tolist()
-    rows, factors, outputs = [], [], []
-    products: list[tuple[int, int]] = []
+    left: list[tuple[int, list[int], float]] = []  # each node, its sums, and what multiplies it
     for node in (n for n, is_alive in enumerate(alive.tolist()) if is_alive):
-        if node < nodes.sums:
-            rows.append(node)
-            factors.append(1.0)
-            outputs.append(node)
-            continue
-        first = nodes.sums + 2 * (node - nodes.sums)
-        if fed[first] and fed[first + 1]:
-            products.append((node, first))
-        else:  # one factor is a number now
-            row, number = (first, first + 1) if fed[first] else (first + 1, first)
-            rows.append(row)
-            factors.append(float(constants[number]))
-            outputs.append(node)
-    sums = len(rows)
-    for node, first in products:
-        rows += [first, first + 1]
-        factors += [1.0, 1.0]
-        outputs.append(node)
-    return rows, factors, Nodes(sums, len(products)), outputs
+        kept = [j for j in nodes.sums_of(node) if fed[j]] or [nodes.sums_of(node).start]
+        numbers = [float(constants[j]) for j in nodes.sums_of(node) if j not in kept]
+        left.append((node, kept, math.prod(numbers)))
+    left.sort(key=lambda item: len(item[1]) > 1)  # a product of one factor is a sum now
+    rows = [j for _, kept, _ in left for j in kept]
+    factors = [n for _, kept, number in left for n in (number, *[1.0] * (len(kept) - 1))]
+    arities = [len(kept) for _, kept, _ in left if len(kept) > 1]
+    return rows, factors, Nodes(len(left) - len(arities), arities), [node for node, _, _ in left]
 
 
 def _cut(

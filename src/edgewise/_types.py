@@ -9,7 +9,7 @@ class Edge(NamedTuple):
     """Where an edge is: it leaves node `source` of layer `layer` and enters sum `target`.
 
     `target` counts the sums that edges enter: first one for each sum node of the next layer, then
-    two for each product node.
+    the factors of each product node.
     """
 
     layer: int

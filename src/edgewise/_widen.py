@@ -31,7 +31,8 @@ def widen(
     New nodes take random splines of all nodes before them, and the splines from them to the nodes
     that were there are zero to begin with, so that a fit can use them (KAN 2.0, arXiv 2408.10205,
     sec. 4.2). New layers come behind the last one: the old outputs pass through them as they are.
-    Edges that are off between old nodes stay off; `unlock` switches them on.
+    Old product nodes may get more factors, which are 1 to begin with. Edges that are off between
+    old nodes stay off; `unlock` switches them on.
 
     Args:
         model: The network; it is not changed.
@@ -102,7 +103,9 @@ def _check(model: KAN, old: list[Nodes], wanted: list[Nodes]) -> None:
     """Check that the old network fits into the new one."""
     ends = (old[0].width, old[-1].width) == (wanted[0].width, wanted[-1].width)
     room = len(old) == len(wanted) and all(
-        new.sums >= now.sums and new.products >= now.products
+        new.sums >= now.sums
+        and new.products >= now.products
+        and all(n >= m for n, m in zip(new.arities, now.arities, strict=False))
         for now, new in zip(old, wanted, strict=True)
     )
     if not ends or not room:
@@ -129,14 +132,19 @@ def _grown(
     columns = [
         n if n < source.sums else n - source.sums + new_source.sums for n in range(len(source))
     ]
-    rows = [
-        j if j < target.sums else j - target.sums + new_target.sums
-        for j in range(target.in_features)
+    places = [
+        new_target.sums_of(n if n < target.sums else n - target.sums + new_target.sums)
+        for n in range(len(target))
     ]
+    rows = [j for n, place in enumerate(places) for j in place[: len(target.sums_of(n))]]
     at, to = torch.tensor(rows, device=device), torch.tensor(columns, device=device)
     grown = KANLayer(_basis(layer.basis, to, len(new_source)), new_target.in_features)
     grown.reset_parameters(generator=generator)
-    grown.coef[at] = 0  # what new nodes give to old sums
+    one, _ = grown.basis.line()
+    for place in places:  # what new nodes give to old sums, and new factors to old products
+        grown.coef[place.start : place.stop] = 0
+        for j in set(place) - set(rows):
+            grown.coef[j, 0] = one[0]
     grown.coef[at.unsqueeze(1), to] = layer.coef
     grown.mask[at.unsqueeze(1), to] = layer.mask
     grown.bounds = {(rows[o], columns[i]): kinds for (o, i), kinds in layer.bounds.items()}

@@ -68,7 +68,8 @@ def fit(
     widths: Annotated[
         str | None,
         typer.Option(
-            help='Nodes of each layer, as "5,8,1"; "(3,2)" stands for 3 sums and 2 products.'
+            help='Nodes of each layer, as "5,8,1"; "(3,2)" stands for 3 sums and 2 products, '
+            '"(3,[2,4])" for products of 2 and of 4 factors.'
         ),
     ] = None,
     grid: Annotated[int, typer.Option(help="Spline intervals to begin with.")] = 3,
@@ -218,14 +219,18 @@ def _widths(text: str | None) -> tuple[Width, ...] | None:
     if text is None:
         return None
     plain = re.sub(r"\s", "", text).translate(str.maketrans("[]", "()"))
-    width = r"(?:\d+|\(\d+,\d+\))"
+    width = r"(?:\d+|\(\d+,(?:\d+|\(\d+(?:,\d+)*\))\))"
     if not re.fullmatch(rf"{width}(?:,{width})*|\({width}(?:,{width})*\)", plain):
         raise ConfigError(
             f'--widths takes the nodes of each layer, as "5,8,1" or "4,(3,2),1". Got {text!r}.'
         )
     return tuple(
-        (int(sums), int(products)) if sums else int(single)
-        for single, sums, products in re.findall(r"(\d+)|\((\d+),(\d+)\)", plain)
+        (int(sums), int(products) if products else [int(n) for n in factors.split(",")])
+        if sums
+        else int(single)
+        for single, sums, products, factors in re.findall(
+            r"(\d+)|\((\d+),(?:(\d+)|\(([\d,]+)\))\)", plain
+        )
     )
 
 

@@ -25,7 +25,7 @@ LOSSES = {"squared": ew.Squared(), "huber": ew.Huber(0.5), "cross-entropy": ew.C
 def network() -> ew.KAN:
     """Sums and products, splines on knots of their own for each input, and a lock."""
     torch.manual_seed(4)
-    model = ew.adapt(ew.KAN([3, (2, 1), 3], grid=4), sample(200, 3) ** 3, quantile=0.7)
+    model = ew.adapt(ew.KAN([3, (2, [3, 2]), 3], grid=4), sample(200, 3) ** 3, quantile=0.7)
     put(model, (0, 1, 0), "sin", 1.5, 0.2, 0.8, 0.1)
     model.parts()[0][0].remove(2, 2)
     return model

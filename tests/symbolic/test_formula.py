@@ -16,7 +16,8 @@ from torch import Tensor
 import edgewise as ew
 from builders import put
 from edgewise._layer import Lock
-from edgewise._symbolic._formula import evaluate
+from edgewise._symbolic._formula import evaluate, write
+from edgewise._symbolic._gaps import gaps
 
 X = 2 * torch.rand(60, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) - 1
 x_1, x_2 = sympy.symbols("x_1 x_2", real=True)
@@ -43,6 +44,16 @@ def two() -> ew.Formula:
         put(model, (0, 0, j), "x", 1, 0, first, 0)
         put(model, (0, 1, j), "x", 1, 0, second, 0)
     return read(model, torch.stack([X.sum(1), X.prod(1)], 1))
+
+
+def test_products_of_any_arity_are_written() -> None:
+    model = ew.KAN([2, (1, [3, 2]), (0, [3])])
+    for place, edge in enumerate(model.edges()):
+        put(model, edge, "x", 1, 0, 1 + place % 3, place % 2)
+    x = sympy.symbols("x_1 x_2", real=True)
+    f = sympy.lambdify(x, write(model, {})[0], "math")
+    for row, expected in zip(X[:5].tolist(), model(X[:5])[:, 0].tolist(), strict=True):
+        assert f(*row) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -356,3 +367,17 @@ def test_wrong_shapes(wave: ew.Formula) -> None:
 def test_wrong_names(wave: ew.Formula) -> None:
     with pytest.raises(ew.ConfigError, match=r"There are 2 inputs, got 1 names: \['a'\]"):
         wave.latex(["a"])
+
+
+def test_a_pole_and_a_root_are_told_inside_and_outside() -> None:
+    symbols = sympy.symbols("x_1 x_2", real=True)
+    inside = gaps(1 / (symbols[0] - 1) + symbols[1], symbols, [(0, 2), (0, 1)], 0.25)
+    assert inside == ("1/(x_1 - 1) has a pole between the rows.",)
+    root = sympy.sqrt(1 - symbols[0]) * sympy.log(symbols[1])
+    box = [(0, 0.9), (1, 2)]
+    told = gaps(root, symbols, box, 0.25)
+    assert told == ("sqrt(1 - x_1) has no value for some inputs beyond the range of the rows.",)
+    assert gaps(root, symbols, box, 0.05) == ()
+    phi = sympy.Function("phi")(symbols[0])
+    assert gaps(1 / phi + sympy.exp(symbols[1]), symbols, box, 1) == ()
+    assert gaps(1 / (symbols[0] + symbols[1]), symbols, [(0.1, 1), (0.1, 1)], 0.25) == ()

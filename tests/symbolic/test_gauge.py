@@ -42,8 +42,8 @@ def network(widths: list[Any], seed: int) -> ew.KAN:
 
 
 @given(
-    hidden=st.lists(st.sampled_from([1, 2, (1, 1), (0, 1), (0, 2)]), max_size=2),
-    output=st.sampled_from([1, 2, (0, 1), (1, 1)]),
+    hidden=st.lists(st.sampled_from([1, 2, (1, 1), (0, 1), (0, 2), (1, [3, 2])]), max_size=2),
+    output=st.sampled_from([1, 2, (0, 1), (1, 1), (0, [3])]),
     seed=st.integers(0, 2**16),
 )
 def test_the_function_stays(hidden: list[Any], output: Any, seed: int) -> None:

@@ -347,3 +347,29 @@ def test_the_users_own_constants_are_recognized() -> None:
     assert str(formula.expr) == "k_B*sin(x_1)"
     assert formula.given == {"k_B": 1.38064852}
     assert torch.dist(formula(x), y) < 1e-10
+
+
+def test_a_law_is_verified_beyond_the_rows_that_it_was_fitted_to() -> None:
+    x = sample(1, 300, 0.1, 2)
+    exact = found([1, 1], x, 3 * torch.exp(-2 * x))
+    assert exact.verified
+    assert exact.extrapolation < 1e-10
+    assert exact.ranges == ((float(x.min()), float(x.max())),)
+
+
+def test_what_fits_inside_only_is_not_verified() -> None:
+    x = sample(1, 300, -1, 1)
+    words = ew.PRIMITIVES.only("x", "x^2", "x^3")
+    formula = found([1, 1], x, torch.exp(x), library=words)  # a piece of exp, not exp
+    assert not formula.verified
+    if not formula.numeric:
+        assert formula.extrapolation > formula.rmse
+
+
+def test_nothing_is_said_about_the_outside_where_an_edge_is_numeric() -> None:
+    x = sample(2, 400)
+    y = torch.sin(3 * x[:, :1]) + (x[:, 1:] * 4).sin().abs() + (7 * x[:, 1:]).cos().abs()
+    formula = found([2, 1], x, y, library=ew.PRIMITIVES.only("sin", "x"))
+    assert formula.numeric
+    assert math.isnan(formula.extrapolation)
+    assert not formula.verified

@@ -6,12 +6,17 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from edgewise._errors import ConfigError
 from edgewise._fit._gauss_newton import ParameterVector, Penalty
 from edgewise._fit._problem import Problem
 from edgewise._fit._solver import Solver, check_positive
+
+_HOLD = 1e-6
+"""The weight that holds a coefficient where it is in a continual fit, as a share of what the data
+weigh on its edge: it counts where rows touch only the foot of its basis function."""
 
 
 class Quadratic(ABC):
@@ -82,14 +87,19 @@ class DampedGaussNewton(Solver):
         if vector.size == 0:
             return damping
         near = self.look(problem)
-        shrinkage = self.shrinkage * min(1.0, problem.unexplained())
-        penalty = vector.penalty(near.diagonal, self.smoothness, shrinkage)
+        if problem.continual:  # no more change than the rows ask for, and none where there are none
+            origin = start
+            penalty = vector.hold(near.diagonal, _HOLD)
+        else:
+            origin = torch.zeros_like(start)
+            shrinkage = self.shrinkage * min(1.0, problem.unexplained())
+            penalty = vector.penalty(near.diagonal, self.smoothness, shrinkage)
         near.add(penalty)
-        value = near.value + penalty.value(start)
+        value = near.value + penalty.value(start - origin)
         values, growth, best, waited = [value], 2.0, problem.best_value, 0
         while len(values) <= steps and value > 0 and damping < 1e12:
             problem.monitor.check_time()
-            g = near.g + penalty.gradient(start)
+            g = near.g + penalty.gradient(start - origin)
             solution = near.step(g, damping * vector.lift(near.diagonal))
             if solution is None:
                 damping *= 10
@@ -98,7 +108,7 @@ class DampedGaussNewton(Solver):
             there = start + step
             vector.write(there)
             loss = problem.value()
-            new = loss + penalty.value(there)
+            new = loss + penalty.value(there - origin)
             if not new < value:
                 damping, growth = damping * growth, 2 * growth
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from edgewise._fit._journal import Journal, fingerprint
 from edgewise._fit._losses import LOSSES, CrossEntropy, Loss
 from edgewise._fit._monitor import Monitor, OutOfTime
 from edgewise._fit._problem import Problem
-from edgewise._fit._result import FitResult, Outcome, Status, Trial
+from edgewise._fit._result import FitResult, Outcome, Status, Step, Trial
 from edgewise._fit._search import Search, active_nodes
 from edgewise._fit._solver import Solver
 from edgewise._fit._solvers import SOLVERS, choose
@@ -43,9 +43,12 @@ def fit(
     elevate: bool | int = True,
     starts: int = 4,
     sparse: bool = True,
+    continual: bool = False,
     seed: int | None = None,
     time: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    watch: Callable[[Step, KAN], object] | None = None,
+    snapshots: bool = False,
     progress: bool = True,
 ) -> FitResult:
     """Fit a network to data, and return the one with the least error on rows held out.
@@ -81,10 +84,22 @@ def fit(
             is smooth, or the highest degree to go to. Nothing is raised unless grids are refined.
         starts: Random starts for each size of network (with Levenberg–Marquardt).
         sparse: Whether to try networks with fewer hidden nodes (with Levenberg–Marquardt).
+        continual: Whether what the rows do not touch stays as it is, for data that come in one part
+            after the other. The network is fitted from where it stands, on its grids as they are:
+            no starts, no smaller networks, no other grids or degrees. A coefficient whose basis
+            function is zero on all rows keeps its value to the last bit, and one that rows hardly
+            touch is held near it. So lay the grids of the inputs over all that will come: `domain`
+            of `KAN`. See the guide for what this means in several inputs and layers.
         seed: Seed of starts and of the rows held out; by default drawn anew.
         time: A budget in seconds, after which the best network so far is returned.
         checkpoint: A folder that keeps what was reached. A fit that was killed and is called again
             with the same arguments, `seed` among them, goes on from there to the same result.
+        watch: What is called after every step that is taken, with the step and a copy of the
+            network, also for starts that lead to nothing. What it raises ends the fit; a
+            KeyboardInterrupt lets it return the best so far. Steps that a checkpoint brings back
+            are not shown again.
+        snapshots: Whether to keep the network of every step that led to the result: see
+            `FitResult.snapshots` and `plot.film`.
         progress: Whether to show a progress bar on standard error.
 
     Returns:
@@ -110,11 +125,15 @@ def fit(
         raise ConfigError(
             f"refine is the largest grid to go to: {refine} is less than the model's {model.grid}."
         )
+    if snapshots and checkpoint is not None:
+        raise ConfigError("A checkpoint keeps no snapshots: ask for one of them only.")
     team = Team()
     if checkpoint is not None and seed is None:
         raise ConfigError("A fit with a checkpoint needs a seed, to be the same when it goes on.")
     seed = team.first(random.SystemRandom().randrange(2**31) if seed is None else seed)
     data = _data(model, x, y, weights, held_out, chosen_loss, seed, team)
+    if continual:
+        _check_covered(model, data)
     work = copy.deepcopy(model).to(torch.float64)
 
     parameters = sum(p.numel() for p in model.parameters())
@@ -132,8 +151,11 @@ def fit(
         )
     locked = any(len(layer.locks) for layer, _ in model.parts())
     tried: list[Problem] = []
-    with Monitor(time, progress and team.rank == 0, team=team) as monitor:
+    with Monitor(
+        time, progress and team.rank == 0, team=team, watch=watch, snapshots=snapshots
+    ) as monitor:
         settings = (starts, sparse, seed, refine, elevate, chosen, chosen_loss)
+        settings += (continual,) * continual  # others have the checkpoints that they had
         bounds = [layer.bounds for layer, _ in model.parts()]
         settings += tuple(sorted((e, sorted(k)) for e, k in held.items()) for held in bounds)
         search = Search(
@@ -151,6 +173,7 @@ def fit(
             else Journal(
                 checkpoint, monitor, fingerprint(work, data, settings), writes=team.rank == 0
             ),
+            continual=continual,
         )
         try:
             search.run(work, tried)
@@ -196,6 +219,22 @@ def _data(
     )
 
 
+def _check_covered(model: KAN, data: Data) -> None:
+    """Check that the grids of the inputs, which are to stay, cover the rows."""
+    low, high = model.parts()[0][0].basis.domain.unbind(-1)
+    least = torch.minimum(data.x.amin(0), data.x_held.amin(0))
+    most = torch.maximum(data.x.amax(0), data.x_held.amax(0))
+    slack = 1e-9 * (high - low)
+    for i in range(model.in_features):
+        if least[i] < low[i] - slack[i] or most[i] > high[i] + slack[i]:
+            raise ConfigError(
+                f"In a continual fit grids stay, and the one of input {i} covers {float(low[i]):g} "
+                f"to {float(high[i]):g}, but x goes from {float(least[i]):g} to "
+                f"{float(most[i]):g}. Begin with grids over all that will come: "
+                "KAN(..., domain=...), or adapt a network to it."
+            )
+
+
 def _result(
     best: Problem,
     tried: list[Problem],
@@ -211,7 +250,7 @@ def _result(
     unexplained = best.best_value / max(best.null_value(), 1e-300)
     return FitResult(
         model=fitted,
-        status=_status(outcome, unexplained, seconds, loss),
+        status=_status(outcome, unexplained, seconds, search),
         history=tuple(best.history),
         trials=tuple(
             Trial(active_nodes(p.best), p.best.grid, loss.error(p.best_value, outputs))
@@ -222,10 +261,11 @@ def _result(
         measure=loss.measure,
         solver=search.solver.name,
         seconds=seconds,
+        snapshots=tuple(snapshot.to(model.dtype) for snapshot in best.snapshots),
     )
 
 
-def _status(outcome: Outcome, unexplained: float, seconds: float, loss: Loss) -> Status:
+def _status(outcome: Outcome, unexplained: float, seconds: float, search: Search) -> Status:
     """Say how it ended and what to do next."""
     if outcome is Outcome.OUT_OF_TIME:
         message = f"Stopped after {seconds:.0f} s as asked; more time may lower the error."
@@ -237,9 +277,11 @@ def _status(outcome: Outcome, unexplained: float, seconds: float, loss: Loss) ->
             f"The network leaves {100 * unexplained:.0f} % of the held-out loss of a constant. "
             "Try more nodes or layers, more starts, or other inputs; or the data hold no more."
         )
-    elif unexplained < 1e-20 and not isinstance(loss, CrossEntropy):
+    elif unexplained < 1e-20 and not isinstance(search.loss, CrossEntropy):
         outcome = Outcome.PERFECT
         message = "The held-out error has come down to rounding."
+    elif search.continual:
+        message = "Further steps no longer lower the held-out error; grids are as they were."
     else:
         message = "Finer grids no longer lower the held-out error."
     return Status(outcome, message)

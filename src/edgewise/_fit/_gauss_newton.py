@@ -93,6 +93,25 @@ class ParameterVector:
             start += edges * size + sum(int(lock.free.sum()) for _, lock in layer.locked())
         return Penalty(blocks)
 
+    def hold(self, weights: Float[Tensor, " parameters"], share: float) -> Penalty:
+        """Give the change of the coefficients of numeric edges as a quadratic form.
+
+        Args:
+            weights: What the data weigh on each parameter; an edge counts with the mean of those
+                that they touch.
+            share: The share of that weight that a change has.
+        """
+        blocks, start = [], 0
+        for layer, _ in self.model.parts():
+            edges, size = int(layer.mask.sum()), layer.basis.size
+            own = weights[start : start + edges * size].reshape(edges, size)
+            at = start + torch.arange(edges * size, device=own.device).reshape(edges, size)
+            touched = (own > 0).sum(1).clamp_min(1)
+            each = torch.eye(size, dtype=own.dtype, device=own.device)
+            blocks.append(Block(at, (share * own.sum(1) / touched).sqrt(), each))
+            start += edges * size + sum(int(lock.free.sum()) for _, lock in layer.locked())
+        return Penalty(blocks)
+
     def lift(self, weights: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
         """Raise the weights of parameters that the data hardly touch, by each layer's own measure.
 

@@ -1,13 +1,17 @@
-"""Keep an eye on a fit: time, progress, and the best state so far."""
+"""Keep an eye on a fit: time, progress, and who else looks on."""
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from edgewise._fit._result import Step
 from edgewise._fit._team import Team
+from edgewise._network import KAN
 
 
 class OutOfTime(Exception):
@@ -22,6 +26,8 @@ class Monitor:
         progress: Whether to show a progress bar on standard error.
         task: What the bar is headed with.
         team: The processes that stop together.
+        watch: What is shown every step, with a copy of its network.
+        snapshots: Whether problems keep a copy of the network of every step.
     """
 
     def __init__(
@@ -30,6 +36,8 @@ class Monitor:
         progress: bool,
         task: str = "fit",
         team: Team | None = None,
+        watch: Callable[[Step, KAN], object] | None = None,
+        snapshots: bool = False,
     ) -> None:
         self._team = Team() if team is None else team
         self._begin = time.perf_counter()
@@ -37,6 +45,8 @@ class Monitor:
         self._progress = progress
         self._task = task
         self._bar = None
+        self._watch = watch
+        self.snapshots = snapshots
         self.steps = 0
 
     def __enter__(self) -> Self:
@@ -88,3 +98,8 @@ class Monitor:
             words = f"grid {grid}, {measure} {error:.3g} {where}"
             self._bar.set_postfix_str(words, refresh=False)
             self._bar.update()
+
+    def show(self, step: Step, model: KAN) -> None:
+        """Show an accepted step to who watches; the copy is theirs to keep."""
+        if self._watch is not None:
+            self._watch(step, copy.deepcopy(model))

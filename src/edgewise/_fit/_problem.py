@@ -34,18 +34,25 @@ class Problem:
         data: Rows to fit and rows held out.
         loss: What is made small.
         monitor: The fit's clock.
+        continual: Whether what the rows do not touch stays as it is: grids do not move, and nothing
+            draws on coefficients but the rows.
 
     Attributes:
+        snapshots: The network at each step of the history, if the monitor asks for them.
         grid: The finest grid that was tried.
         failures: How many refinements in a row have not lowered the held-out loss.
     """
 
-    def __init__(self, model: KAN, data: Data, loss: Loss, monitor: Monitor) -> None:
+    def __init__(
+        self, model: KAN, data: Data, loss: Loss, monitor: Monitor, *, continual: bool = False
+    ) -> None:
         self.model = copy.deepcopy(model)
         self.data = data
         self.loss = loss
         self.monitor = monitor
+        self.continual = continual
         self.history: list[Step] = []
+        self.snapshots: list[KAN] = []
         self.grid = model.grid
         self.failures = 0
         self.best = self.model
@@ -119,20 +126,23 @@ class Problem:
         outputs = self.model.out_features
         held_error = self.loss.error(held, outputs)
         self.monitor.step(self.model.grid, held_error, self.loss.measure)
-        self.history.append(
-            Step(
-                index=len(self.history) + 1,
-                grid=self.model.grid,
-                parameters=self.size,
-                train=self.loss.error(value, outputs),
-                held_out=held_error,
-                seconds=self.monitor.seconds,
-            )
+        step = Step(
+            index=len(self.history) + 1,
+            grid=self.model.grid,
+            parameters=self.size,
+            train=self.loss.error(value, outputs),
+            held_out=held_error,
+            seconds=self.monitor.seconds,
         )
+        self.history.append(step)
+        if self.monitor.snapshots:
+            self.snapshots.append(copy.deepcopy(self.model))
+        self.monitor.show(step, self.model)
 
     def adapt(self) -> None:
-        """Lay the grids over what comes through them."""
-        self.model = adapt(self.model, self.data.x)
+        """Lay the grids over what comes through them, unless they are to stay."""
+        if not self.continual:
+            self.model = adapt(self.model, self.data.x)
 
     def refine(self, grid: int, degree: int | None = None) -> None:
         """Go on from the best state on a finer grid, or with splines of another degree.

@@ -91,6 +91,7 @@ class FitResult:
         measure: What these errors are: "RMSE" (in units of y), "Huber loss" or "cross-entropy".
         solver: The name of the solver.
         seconds: How long the fit took.
+        snapshots: The network at each step of `history`, if they were asked for.
     """
 
     model: KAN = field(repr=False)
@@ -102,6 +103,7 @@ class FitResult:
     measure: str
     solver: str
     seconds: float
+    snapshots: tuple[KAN, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return (

@@ -65,6 +65,7 @@ class Search:
         smoothest: The highest degree to go to.
         generator: Where the random numbers come from.
         journal: What a fit that was broken off left behind, and where this one leaves it.
+        continual: Whether the network is only fitted as it stands, on its grids as they are.
     """
 
     solver: Solver
@@ -77,10 +78,15 @@ class Search:
     smoothest: int
     generator: torch.Generator
     journal: Journal | None = None
+    continual: bool = False
 
     def run(self, model: KAN, tried: list[Problem]) -> None:
         """Fit networks from small to large; `tried` grows, so that an interrupt loses nothing."""
-        given = Problem(model, self.data, self.loss, self.monitor)
+        given = Problem(model, self.data, self.loss, self.monitor, continual=self.continual)
+        if self.continual:
+            tried.append(given)
+            self._solve(given, fresh=False)
+            return
         left = given.best_value / given.null_value()
         if left < _PROMISING:
             tried.append(given)
@@ -258,9 +264,8 @@ def switch_off(model: KAN, nodes: Sequence[int]) -> KAN:
             if place < kept:
                 continue
             following.mask[:, node] = False
-            for j in range(kinds.in_features):
-                if kinds.of_sum(j) == node:
-                    layer.mask[j] = False
+            for j in kinds.sums_of(node):
+                layer.mask[j] = False
     return model
 
 
@@ -286,8 +291,7 @@ def scale_outputs(model: KAN, y: Tensor) -> None:
             layer.coef[output] *= 3**0.5 * spread
             layer.coef[output] += mean / edges[output] * one
         else:
-            first = nodes.sums + 2 * (output - nodes.sums)
-            layer.coef[first] *= 3**0.5 * spread
+            layer.coef[nodes.sums_of(output).start] *= 3**0.5 * spread
 
 
 def active_nodes(model: KAN) -> tuple[int, ...]:

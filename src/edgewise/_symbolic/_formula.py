@@ -16,11 +16,16 @@ from edgewise._errors import ConfigError, ShapeError
 from edgewise._layer import Lock
 from edgewise._network import KAN
 from edgewise._symbolic._evidence import Place, numeric_edges
+from edgewise._symbolic._gaps import gaps
 from edgewise._symbolic._snap import Exact
 from edgewise._types import Edge
 from edgewise.export import to_c, to_python
 
 _LISTED = 5  # numeric edges in print
+_EXACT = 1e-11
+"""The error, as a share of the spread of y, that is no more than rounding."""
+_FAR = 1e-8
+"""The same for rows outside of those that were fitted."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,11 @@ class Formula:
         names: What the inputs are called in print.
         model: The network with its edges locked, which the formula was read from; None for one
             that `discover` found.
-        extrapolation: The root mean square error on the outermost rows of a fit to the inner ones;
-            NaN if it was not measured.
+        extrapolation: The root mean square error on the outermost fifth of the rows after a refit
+            of its constants to the inner ones; NaN if it was not measured, as where edges are
+            numeric: a spline knows nothing of what lies beyond.
         given: Named numbers that stand in the expressions, with their values.
+        ranges: From where to where each input goes in the rows; empty if that is not known.
     """
 
     exprs: tuple[Any, ...]
@@ -85,6 +92,7 @@ class Formula:
     model: KAN | None = field(default=None, repr=False)
     extrapolation: float = math.nan
     given: Mapping[str, float] = field(default_factory=dict, repr=False)
+    ranges: tuple[tuple[float, float], ...] = field(default=(), repr=False)
 
     @property
     def expr(self) -> Any:
@@ -112,6 +120,37 @@ class Formula:
             return 1.0 if self.rmse == 0 else -math.inf
         share = self.rmse / self.spread
         return 1 - share * share
+
+    @property
+    def verified(self) -> bool:
+        """Whether it was seen to be exact, on rows that it was not fitted to.
+
+        It errs by no more than rounding on the rows held out; and refitted to the inner rows, it
+        goes on to the outermost ones. Nothing numeric is in it.
+        """
+        size = self.spread or 1.0
+        return not self.numeric and self.rmse <= _EXACT * size and self.extrapolation <= _FAR * size
+
+    def gaps(self, *, beyond: float = 0.25) -> tuple[str, ...]:
+        """Say where it has a pole or no value: between the rows, and outside of their range.
+
+        Outside, there is no row to compare with; this is what can be known there.
+
+        Args:
+            beyond: How much further each input goes on both sides, as a share of its range; one
+                that is positive stays so.
+
+        Returns:
+            Sentences; none if it has a value everywhere that was looked at.
+
+        Example:
+            >>> y = 1 / (1.1 - x[:, 0].abs())
+            >>> ew.discover(x[:, :1].abs(), y, progress=False).best.gaps()
+            ('1/(11/10 - x_1) has a pole beyond the range of the rows.',)
+        """
+        if not self.ranges:
+            return ()
+        return tuple(s for e in self.exprs for s in gaps(e, self.symbols, self.ranges, beyond))
 
     def latex(self, names: Sequence[str] | None = None) -> str:
         """Write it in LaTeX, numbers to six digits, with names for the inputs.
@@ -188,6 +227,11 @@ class Formula:
                 edges += f" and {len(self.numeric) - _LISTED} more"
             why = "No primitive explains" if self.finished else "The search ended before"
             lines.append(f"{why} {edges}: there the formula stays numeric.")
+        if self.extrapolation > max(3 * self.rmse, _FAR * (self.spread or 1.0)):
+            lines.append(
+                f"Refitted to the inner rows, it misses the outermost by {self.extrapolation:.2g}: "
+                "do not trust it outside."
+            )
         return "\n".join(lines)
 
 
@@ -278,8 +322,7 @@ def write(model: KAN, exact: dict[Place, Exact]) -> tuple[Any, ...]:
             sums[o] += c * lock.primitive.sympy(a * values[i] + b) + d
         for o, i in layer.mask.nonzero().tolist():
             sums[o] += sympy.Function(f"phi_{depth}_{i}_{o}", real=True)(values[i])
-        products = [sums[j] * sums[j + 1] for j in range(nodes.sums, len(sums), 2)]
-        values = sums[: nodes.sums] + products
+        values = [sympy.Mul(*(sums[j] for j in nodes.sums_of(n))) for n in range(len(nodes))]
     return tuple(values)
 
 

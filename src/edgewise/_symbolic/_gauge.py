@@ -37,12 +37,11 @@ def fix_gauge(model: KAN) -> KAN:
             fix_primitive(lock)
     layer, nodes = parts[-1]
     for output in range(len(nodes)):
-        sums = _sums_of(nodes, output)
+        sums = nodes.sums_of(output)
         for j in sums:
             _gather_shifts(layer, j)
-        if len(sums) == 2:  # a product: the scale of its first factor belongs to the second
-            scale = _normalize(layer, sums[0])
-            _scale_sum(layer, sums[1], scale)
+        for j in sums[:-1]:  # the scales of a product's factors belong to the last
+            _scale_sum(layer, sums[-1], _normalize(layer, j))
     return model
 
 
@@ -96,10 +95,10 @@ def _fix_node(layer: KANLayer, nodes: Nodes, following: KANLayer, node: int) -> 
     """Move shifts and scales of one hidden node to the edges that leave it."""
     outgoing = [lock for (_, i), lock in following.locked() if i == node]
     if not outgoing or bool(following.mask[:, node].any()):
-        for j in _sums_of(nodes, node):
+        for j in nodes.sums_of(node):
             _gather_shifts(layer, j)
         return  # a spline behind the node cannot be rescaled
-    sums = _sums_of(nodes, node)
+    sums = nodes.sums_of(node)
     if len(sums) == 1:
         shift = _take_shift(layer, sums[0])
         for lock in outgoing:
@@ -125,10 +124,6 @@ def _fix_node(layer: KANLayer, nodes: Nodes, following: KANLayer, node: int) -> 
         scale = _normalize(layer, j)
         for lock in outgoing:
             lock.constants[A] *= scale
-
-
-def _sums_of(nodes: Nodes, node: int) -> list[int]:
-    return [j for j in range(nodes.in_features) if nodes.of_sum(j) == node]
 
 
 def _locks_into(layer: KANLayer, j: int) -> list[Lock]:

@@ -154,7 +154,8 @@ def is_tensor(model: KAN) -> bool:
     (first, nodes), (last, _) = model.parts()
     if not isinstance(first.basis, BSpline) or not isinstance(last.basis, BSpline):
         return False
-    return nodes.sums == 0 and last.basis.degree == 1 and nodes.products % model.out_features == 0
+    pairs = nodes.sums == 0 and set(nodes.arities) == {2}
+    return pairs and last.basis.degree == 1 and nodes.products % model.out_features == 0
 
 
 def _place(item: int, r: int, rank: int, level: int, inputs: int) -> int:

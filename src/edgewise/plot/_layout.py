@@ -32,14 +32,14 @@ class Layout:
 
     Attributes:
         nodes: The nodes that are drawn, as (layer, number).
-        factors: The two sums of each product node.
+        factors: The sums that each product node multiplies.
         frames: The plots of the edges.
         wires: The line of each edge, from its node to its plot and on to the sum that it enters.
         live: The nodes that edges enter and leave; the others carry nothing.
     """
 
     nodes: dict[tuple[int, int], Point]
-    factors: dict[tuple[int, int], tuple[Point, Point]]
+    factors: dict[tuple[int, int], tuple[Point, ...]]
     frames: dict[Edge, Frame]
     wires: dict[Edge, list[Point]]
     live: set[tuple[int, int]]
@@ -144,9 +144,11 @@ def _place_nodes(
         if i < nodes.sums:
             sums[i] = x, top
         else:
-            first, spread = 2 * i - nodes.sums, min(0.22, 0.26 * least_gap(across.values()))
-            sums[first], sums[first + 1] = (x - spread, y), (x + spread, y)
-            layout.factors[depth, i] = sums[first], sums[first + 1]
+            row = nodes.sums_of(i)
+            spread = min(0.22, 0.52 * least_gap(across.values()) / len(row))
+            for k, j in enumerate(row):
+                sums[j] = x + spread * (2 * k - len(row) + 1), y
+            layout.factors[depth, i] = tuple(sums[j] for j in row)
     return sums
 
 

@@ -35,7 +35,7 @@ def network(
 
     Each small plot covers the range of the data that comes through its edge, and is scaled to its
     frame; the opacity :math:`\tanh(\beta\,\text{score})` says what the edge carries (`attribute`;
-    arXiv 2404.19756, sec. 2.5). A dot with a plus adds; one with a cross multiplies the two sums
+    arXiv 2404.19756, sec. 2.5). A dot with a plus adds; one with a cross multiplies the sums
     below it. Numeric edges are black, locked ones orange and named where there is room; edges that
     are off are not drawn, nor are hidden nodes without edges.
 

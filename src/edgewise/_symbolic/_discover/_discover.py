@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time as clocks
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,10 +15,12 @@ import torch
 
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._symbolic._discover._front import Front, pareto
+from edgewise._symbolic._discover._hybrid import read_networks
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._numbers import exact_numbers, simplified
-from edgewise._symbolic._discover._pool import Candidate, Clock, Pool
+from edgewise._symbolic._discover._pool import NATS, Candidate, Clock, Pool, Stop
 from edgewise._symbolic._discover._refine import mean_square, refine, standard_errors
+from edgewise._symbolic._discover._rivals import rivals
 from edgewise._symbolic._discover._search import search
 from edgewise._symbolic._discover._sympy import written
 from edgewise._symbolic._discover._tree import (
@@ -27,11 +29,13 @@ from edgewise._symbolic._discover._tree import (
     absorbed,
     constants,
     evaluate,
+    from_sympy,
     multiply,
     size,
     substitute,
 )
 from edgewise._symbolic._discover._units import Units, table
+from edgewise._symbolic._evidence import inner_rows
 from edgewise._symbolic._formula import Constant, Formula, shorten
 from edgewise._symbolic._snap import Exact
 
@@ -39,7 +43,10 @@ _LEAST = 10
 _SEARCHED = 1000
 """Rows that are searched on; constants are fitted to all."""
 _HELD = 0.2
-_SHOWN = 8
+_SHOWN = 40
+"""Candidates that are made exact: with plain numbers, a longer one may become the shorter one."""
+_FEW = 1
+"""Fitted constants up to which a law in noise is claimed although the search was cut off."""
 _EVERY = 2.0
 """Seconds between two fronts that are shown."""
 
@@ -85,6 +92,8 @@ def discover(
 
     Returns:
         The front. Its `best` is the formula to believe if `found`; Ctrl-C gives the front so far.
+        Where no law was found, `hybrid` may be a formula in which what no primitive explains stays
+        numeric; that takes some seconds more.
 
     Raises:
         ShapeError: If x and y are not a table and its target.
@@ -129,8 +138,11 @@ def discover(
         try:
             finished = search(pool, rows.kept, dimensions)
         except KeyboardInterrupt:
-            finished = False
-        return _front(pool, rows, names, given, finished, begin)
+            return _front(pool, rows, names, given, False, begin)
+        front = _front(pool, rows, names, given, finished, begin)
+        if front.exact or len(rows.kept) < d:
+            return front
+        return _with_networks(front, pool, rows, names, given, begin)
 
 
 @dataclass(frozen=True)
@@ -179,6 +191,15 @@ class _Rows:
         ]
         tree = substitute(tree, inputs)
         return multiply(("k", Fraction(10) ** self.scale), tree) if self.scale else tree
+
+    def scaled(self, tree: Tree) -> Tree:
+        """A tree for y divided by its power of ten, in inputs that are so, from one for y."""
+        inputs: list[Tree] = [
+            multiply(("k", Fraction(10) ** s), ("x", i)) if s else ("x", i)
+            for i, s in enumerate(self.scales)
+        ]
+        tree = substitute(tree, inputs)
+        return multiply(("k", Fraction(10) ** -self.scale), tree) if self.scale else tree
 
     def unscaled(self) -> _Rows:
         """The rows as they were given."""
@@ -308,18 +329,61 @@ def _front(
     found = exact or (
         known
         and best.size > 1
+        and (finished or best.numbers <= _FEW)
         and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
     )
     noise = 0.0 if exact else math.sqrt(best.loss) if found else math.nan
-    seconds = clocks.perf_counter() - begin
-    return Front(tuple(front), front.index(formulas[0]), found, exact, noise, finished, seconds)
+    others = rivals(ranked, rows.x) if found and not exact else []
+    return Front(
+        formulas=tuple(front),
+        choice=front.index(formulas[0]),
+        found=found and not others,
+        exact=exact,
+        noise=noise,
+        finished=finished,
+        seconds=clocks.perf_counter() - begin,
+        rivals=tuple(_formula(c.tree, rows, names, given) for c in others),
+    )
+
+
+def _with_networks(
+    front: Front,
+    pool: Pool,
+    rows: _Rows,
+    names: tuple[str, ...],
+    given: Mapping[str, float],
+    begin: float,
+) -> Front:
+    """Add what small networks say: another formula, or one that is partly numeric."""
+    plain = rows.unscaled()
+    held = (plain.held_x, plain.held_y)
+    limit = front.best.rmse * (1.1 if front.found or front.rivals else 0.5)
+    try:
+        read = read_networks(plain.x, plain.y, held, names, given, limit)
+    except KeyboardInterrupt:
+        return replace(front, finished=False)
+    pool.clock = Clock(math.inf)
+    mixed = None
+    for formula in read:
+        if formula.numeric:
+            mixed = mixed or formula
+        elif (tree := from_sympy(formula.expr, formula.symbols)) is not None:
+            with suppress(Stop):
+                pool.offer(rows.scaled(tree))
+    if len(read) > bool(mixed):
+        front = _front(pool, rows, names, given, front.finished, begin)
+    explained = front.found or front.rivals or mixed is None or mixed.rmse > 0.5 * front.best.rmse
+    return replace(
+        front, hybrid=None if explained else mixed, seconds=clocks.perf_counter() - begin
+    )
 
 
 def _shown(pool: Pool) -> list[Candidate]:
     """The candidates of least cost, and the shortest of each error."""
     ranked = pool.ranked()
+    hopeful = sorted(ranked, key=lambda c: pool.cost(c) - NATS / 2 * c.numbers)
     shown: dict[tuple[int, str], Candidate] = {}
-    for candidate in ranked:
+    for candidate in [ranked[0], *hopeful]:
         shown.setdefault((candidate.size, f"{candidate.loss:.4e}"), candidate)
         if len(shown) == _SHOWN:
             break
@@ -349,6 +413,7 @@ def _formula(
     )
     r = evaluate(tree, rows.held_x) - rows.held_y
     rmse = float(np.sqrt(np.mean(r * r)))
+    x = np.vstack([rows.x, rows.held_x])
     return Formula(
         exprs=(written(tree, len(names), rows.x),),
         rmse=rmse if math.isfinite(rmse) else math.inf,
@@ -360,6 +425,7 @@ def _formula(
         names=names,
         extrapolation=_extrapolation(tree, rows),
         given={k: v for k, v in given.items() if k in _named(tree)},
+        ranges=tuple(zip(x.min(0).tolist(), x.max(0).tolist(), strict=True)),
     )
 
 
@@ -374,9 +440,7 @@ def _extrapolation(tree: Tree, rows: _Rows) -> float:
     """The error on the outermost rows of a fit to the inner ones."""
     x = np.vstack([rows.x, rows.held_x])
     y = np.append(rows.y, rows.held_y)
-    middle, half = np.median(x, 0), np.ptp(x, 0) / 2
-    far = (np.abs(x - middle) / np.where(half > 0, half, 1)).max(1)
-    inner = far <= np.quantile(far, 0.8)
+    inner = inner_rows(torch.from_numpy(x)).numpy()
     if inner.sum() < 2 * len(constants(tree)) + 2 or inner.all():
         return math.nan
     fitted, _ = refine(tree, x[inner], y[inner], 20)

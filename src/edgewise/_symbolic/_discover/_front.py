@@ -20,13 +20,18 @@ class Front:
     Attributes:
         formulas: The formulas.
         choice: The place of the best one: by its error, its length and its constants together.
-        found: Whether the best formula explains the data: exactly, or up to what cannot be told
-            from noise. If not, it is an approximation, and no law was found.
+        found: Whether the best formula explains the data, exactly or up to what cannot be told
+            from noise, and no other law does so nearly as well. If not, no law is claimed; in noise
+            neither is one of several fitted constants where the search was cut off.
         exact: Whether it is right on all rows to rounding.
         noise: The estimated standard deviation of the noise on y; zero if the law is exact, NaN if
-            no law was found.
+            the best formula leaves more than noise.
         finished: Whether the search went to its end, and was not cut off by the time or by Ctrl-C.
         seconds: How long it took.
+        rivals: Other laws, which the rows cannot tell from the best formula: more rows, rows from
+            further out or less noise are needed to choose.
+        hybrid: Where no law was found, a formula in which some functions of one input stay numeric,
+            if it errs less than half as much as the best one. It is no law, and not in the front.
     """
 
     formulas: tuple[Formula, ...]
@@ -36,6 +41,8 @@ class Front:
     noise: float
     finished: bool
     seconds: float = field(compare=False)
+    rivals: tuple[Formula, ...] = ()
+    hybrid: Formula | None = None
 
     @property
     def best(self) -> Formula:
@@ -75,6 +82,12 @@ class Front:
             return "The marked formula is exact: it misses no row by more than rounding."
         if self.found:
             return f"The marked formula leaves what looks like noise, of size {self.noise:.2g}."
+        if self.rivals:
+            others = " or ".join(str(shorten(f.expr, 3)) for f in self.rivals[:3])
+            return (
+                "No law is claimed: what the marked formula leaves looks like noise, but the rows "
+                f"do not tell it from {others}."
+            )
         if not self.best.expr.free_symbols:
             return "No law was found: no formula of the inputs is better than the mean."
         return "No law was found: what the marked formula leaves is not noise."
@@ -92,7 +105,10 @@ class Front:
         ]
         if legend:
             lines.append("where " + ", ".join(legend))
-        return "\n".join([*lines, self.verdict])
+        lines.append(self.verdict)
+        if self.hybrid is not None:
+            lines.append(f"Partly numeric, and no law: {self.hybrid}")
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         head = "<tr><th></th><th>complexity</th><th>rmse</th><th>formula</th></tr>"

@@ -88,6 +88,10 @@ class _Ops:
             return power(u, Fraction(1, 2))
         if op == "inverse":
             return power(u, -1)
+        if op == "root of minus":
+            return power(multiply(("k", -1), u), Fraction(1, 2))
+        if op == "log of minus":
+            return ("log", multiply(("k", -1), u))
         name, _, scale = op.partition(" ")
         return (name, multiply(("k", Fraction(scale)), u) if scale else u)
 
@@ -145,6 +149,41 @@ def products(x: Array, limit: int) -> Library:
     with np.errstate(all="ignore"):
         largest = np.abs(library.values).max(1)
     good = np.flatnonzero((largest < 1e9) & (largest > 1e-9))[:limit]
+    return Library(library.values[good], library.sizes[good], lambda n: trees[int(good[n])])
+
+
+def functions(x: Array) -> Library:
+    """List functions of one input, and waves and exponentials of two.
+
+    Under the logarithm, with the powers of all inputs, each makes a law with one factor that is no
+    power, whatever the number of inputs.
+    """
+    half, two = ("k", Fraction(1, 2)), ("k", Fraction(2))
+    trees: list[Tree] = []
+    for i in range(x.shape[1]):
+        v: Tree = ("x", i)
+        square = power(v, 2)
+        trees += [(f, u) for f in _WAVES for u in (v, multiply(half, v), multiply(two, v))]
+        trees += [("exp", multiply(("k", s), u)) for u in (v, square) for s in (1, -1)]
+        trees += [("+", u, ("k", s)) for u in (v, square, power(v, -1)) for s in (1, -1)]
+        trees += [("+", ("exp", multiply(("k", s), v)), ("k", t)) for s in (1, -1) for t in (1, -1)]
+        trees += [("log", v)] if x[:, i].min() > 0 else []
+    for i, j in combinations(range(x.shape[1]), 2):
+        u, v = ("x", i), ("x", j)
+        ratio = multiply(u, power(v, -1))
+        trees += [
+            ("+", a, multiply(("k", s), b))
+            for s in (1, -1)
+            for a, b in ((u, v), (power(u, 2), power(v, 2)))
+        ]
+        trees += [("+", multiply(u, v), ("k", s)) for s in (1, -1)]
+        if x[:, i].min() > 0 and x[:, j].min() > 0:
+            trees.append(("log", ratio))
+    trees += [tree for _, tree in _pieces(x) if tree not in trees]
+    with np.errstate(all="ignore"):
+        library = Library.of(trees, x)
+        largest = np.abs(library.values).max(1)
+    good = np.flatnonzero(np.isfinite(largest) & (largest < 1e9) & (largest > 1e-9))
     return Library(library.values[good], library.sizes[good], lambda n: trees[int(good[n])])
 
 
@@ -229,12 +268,15 @@ class _Builder:
             for op, values in (
                 ("square", V * V),
                 ("root", np.sqrt(np.where(V > 0, V, np.nan))),
+                ("root of minus", np.sqrt(np.where(V < 0, -V, np.nan))),
                 ("inverse", 1 / V),
                 ("inc", V + 1),
                 ("dec", V - 1),
             ):
                 self.put(op, below, none, values, length, curved)
             flat = ~curved
+            logs = np.log(np.where(V < 0, -V, np.nan))[flat]
+            self.put("log of minus", below[flat], none, logs, length, ~none[flat].astype(bool))
             for op in _CURVES:
                 self.put(
                     op,

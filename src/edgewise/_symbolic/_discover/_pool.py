@@ -11,13 +11,25 @@ from fractions import Fraction
 import numpy as np
 
 from edgewise._symbolic._discover._refine import refine
-from edgewise._symbolic._discover._tree import Array, Tree, constants, size
+from edgewise._symbolic._discover._tree import FUNCTIONS, Array, Tree, constants, number, size
 from edgewise._symbolic._snap import Exact
 
-_NATS = 3.0
+NATS = 3.0
 """What a symbol has to be worth in log-likelihood, as in `symbolize`."""
 _ROUNDING = 3e-14
 """The error, as a share of the size of y, that is no more than rounding."""
+
+
+_KEPT = 10
+_ALIKE = 1e-9
+_WORDS = {"exp": 1.0, "log": 1.0, "sin": 1.5, "cos": 1.5}
+"""What common functions count, in symbols; the others count two."""
+_POWERS = {-1.0: 1.0, 2.0: 1.0, 0.5: 1.0, -2.0: 1.5, -0.5: 1.5, 3.0: 2.5, -3.0: 2.5}
+"""The same for common powers, with their exponents; the others count three."""
+_NESTED = 2.0
+"""What a function of a function counts more."""
+_RECIPROCAL = 1.5
+"""What one over a function counts more."""
 
 
 class Stop(Exception):
@@ -69,7 +81,7 @@ class Pool:
         clock: The time.
         noise: The mean square of the noise on y, as far as is known; zero where y is exact.
         tick: Called at each candidate, to show progress.
-        kept: The best candidates of each size.
+        kept: The best candidates of each size, in symbols and constants.
         seen: The trees that were offered.
         done: Whether an exact formula was found.
         sigma: The noise that the surrogate of a reduced problem leaves, if it is noise.
@@ -108,8 +120,12 @@ class Pool:
         if not math.isfinite(loss):
             return None
         candidate = Candidate(tree, loss, length)
-        held = sorted([*self.kept.get(length, []), candidate], key=lambda c: c.loss)[:4]
-        self.kept[length] = held
+        length += candidate.numbers  # a constant that may be made exact does not drive others out
+        held = self.kept.setdefault(length, [])
+        if not any(abs(c.loss - loss) <= _ALIKE * loss for c in held):  # it may be written twice
+            held.append(candidate)
+            held.sort(key=lambda c: c.loss)
+            del held[_KEPT:]
         if self.tick is not None:
             self.tick(self)
         if loss <= self.rounding and not self.noise:
@@ -122,7 +138,7 @@ class Pool:
         loss = max(candidate.loss, self.rounding)
         return (
             0.5 * len(self.y) * math.log(loss / self.rounding)
-            + _NATS * (candidate.size + candidate.numbers)
+            + NATS * (weight(candidate.tree) + candidate.numbers)
             + bits(candidate.tree) * math.log(2)
         )
 
@@ -146,6 +162,22 @@ class Pool:
         """Whether a candidate leaves no more than the noise."""
         best = self.best
         return best is not None and best.loss <= factor * self.floor
+
+
+def weight(tree: Tree, inside: bool = False) -> float:
+    """How long a tree is, in symbols, where what is rare in laws counts more."""
+    kind = tree[0]
+    if kind in ("x", "c"):
+        return 1.0
+    if kind == "k":
+        return 0.0 if number(tree[1]) in (1, -1) else 1.0
+    if kind == "^" and tree[2][0] == "k":
+        odd = _RECIPROCAL * (tree[1][0] in FUNCTIONS and number(tree[2][1]) < 0)
+        return _POWERS.get(number(tree[2][1]), 3.0) + odd + weight(tree[1], inside)
+    if kind in FUNCTIONS:
+        return _WORDS.get(kind, 2.0) + _NESTED * inside + weight(tree[1], True)
+    signed = kind == "*" and any(p[0] == "k" and number(p[1]) == -1 for p in tree[1:])
+    return (not signed) + sum(weight(part, inside) for part in tree[1:])
 
 
 def bits(tree: Tree) -> float:

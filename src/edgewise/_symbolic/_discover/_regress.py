@@ -20,6 +20,12 @@ from edgewise._symbolic._discover._tree import Array, Tree, add, evaluate, multi
 
 _NATS = 3.0
 _TINY = 1e-24
+_OPEN = 40
+_NEAR = 15.0
+"""How many single expressions of one input are offered in noise, which leaves many of them nearly
+as good as the best one, and up to how many nats from it; a third as many of several inputs."""
+_DROPPED = 30.0
+"""What factors that are left out may cost in nats; rows of little y are not in this count."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def _project(problem: Problem, library: Library, rows: Array, link: Link) -> _Co
         good = np.isfinite(z) & np.isfinite(w)
         if link.name in ("log", "inv", "invsquare"):
             good &= gain * np.abs(y) > 3 * math.sqrt(problem.noise)
-    if good.mean() < (0.8 if link.name != "log" or problem.noise == 0 else 0.5):
+    if good.mean() < (0.8 if link.name != "log" or problem.noise == 0 else 0.15):
         return None
     if link.name in ("square", "invsquare") and not keeps_sign(problem, link):
         return None
@@ -147,8 +153,11 @@ def _rank(
     c = F.T @ z
     found: list[tuple[float, tuple[int, ...]]] = []
     single = cost(1 - c * c, sizes + 1)
-    top = np.argsort(single, kind="stable")[:offers]
-    found += [(float(single[k]), (int(k),)) for k in top]
+    many = (_OPEN if problem.width == 1 else _OPEN // 3) if problem.noise else offers
+    top = np.argsort(single, kind="stable")[: max(many, offers)]
+    top = top[(np.arange(len(top)) < offers) | (single[top] < single[top[0]] + _NEAR)]
+    near: list[tuple[int, ...]] = [(int(k),) for k in top]
+    found += [(float(single[k]), (int(k),)) for k in top[:offers]]
     singles: list[tuple[int, ...]] = [(int(k),) for k in top[:3]]
     if columns.kinds is not None:
         order = np.argsort(single, kind="stable")
@@ -181,7 +190,7 @@ def _rank(
         front = _longer(columns, front, cost, deep)
         found += front[:offers]
     found.sort()
-    return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles))
+    return list(dict.fromkeys([chosen for _, chosen in found[: 2 * offers]] + singles + near))
 
 
 def _exact_cost(columns: _Columns, chosen: tuple[int, ...], cost: _Cost) -> float:
@@ -253,9 +262,46 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
         good &= w > 3 * math.sqrt(problem.noise)
     if good.sum() < A.shape[1] + 5:
         return
-    coef, errors = least_squares(A[good], z[good], w[good])
     bases = [("x", i) for i in range(x.shape[1])] + trees
     columns = [*x.T, *values]
+    every = list(range(len(bases)))
+    kept = [every]
+    if problem.noise:
+        kept += _fewer(A[good], z[good], w[good])
+    for places in kept:
+        B = A[good][:, [0, *(k + 1 for k in places)]]
+        coef, errors = least_squares(B, z[good], w[good])
+        _offer_powers(
+            problem, coef, errors, [bases[k] for k in places], [columns[k] for k in places]
+        )
+
+
+def _fewer(A: Array, z: Array, w: Array) -> list[list[int]]:
+    """The factors that are left when those that are worth least are dropped one by one."""
+    places = list(range(A.shape[1] - 1))
+
+    def left(chosen: list[int]) -> float:
+        B = A[:, [0, *(k + 1 for k in chosen)]]
+        r = (B @ least_squares(B, z, w)[0] - z) * w
+        return float(r @ r)
+
+    now, found = left(places), []
+    while len(places) > 1:
+        rest = [[k for k in places if k != drop] for drop in places]
+        losses = [left(chosen) for chosen in rest]
+        best = int(np.argmin(losses))
+        if 0.5 * len(z) * math.log(losses[best] / now) > _DROPPED:
+            break
+        places = rest[best]
+        found.append(places)
+    return found
+
+
+def _offer_powers(
+    problem: Problem, coef: Array, errors: Array, bases: list[Tree], columns: list[Array]
+) -> None:
+    """Offer the product of powers, with plain exponents where the errors allow it."""
+    x, y = problem.x, problem.y
     for factor in (4.0, 0.0):
         factors: list[Tree] = []
         product = np.ones(len(y))
@@ -267,7 +313,7 @@ def _offer_product(problem: Problem, trees: list[Tree]) -> None:
             if column.min() <= 0 and not (
                 isinstance(exponent, Fraction) and exponent.denominator == 1
             ):
-                base = ("Abs", base)
+                base = ("Abs", base) if column.max() > 0 else multiply(("k", -1), base)
             factors.append(power(base, exponent))
             with np.errstate(all="ignore"):
                 product = product * evaluate(factors[-1], x)

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from edgewise._symbolic._discover._curves import curves, waves
-from edgewise._symbolic._discover._library import enumerate_expressions, products
+from edgewise._symbolic._discover._curves import bilinear_waves, curves, waves
+from edgewise._symbolic._discover._library import enumerate_expressions, functions, products
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._oracles import low_degree, monomial, polynomial, rational
 from edgewise._symbolic._discover._pool import Pool, Stop
@@ -35,6 +35,8 @@ _ALL = (
     "asinsqrt",
     "atanh",
 )
+_SHORT = 10
+"""The length of a law, in symbols and constants, up to which one in noise ends the search early."""
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
 
 
@@ -68,7 +70,8 @@ def search(
             for effort in (1, 2, 3):
                 for plan in plans:
                     plan.step(effort)
-                if effort > 1 and pool.explained_by_noise:
+                best = pool.best if pool.explained_by_noise else None
+                if best is not None and (effort > 1 or best.size + best.numbers <= _SHORT):
                     break
         except Stop:
             return pool.done
@@ -95,6 +98,7 @@ class _Plan:
         seen = view(problem) if problem.width > 1 else None
         while seen is not None and problem.width > 1:
             self.view = seen
+            _one_factor(problem, seen)
             rough = seen.error > 0.1 * problem.pool.scale and len(self.chain) == 1
             alone = lumped(problem, seen) if rough else None
             moves = [alone] if alone is not None else reductions(problem, seen)
@@ -113,6 +117,8 @@ class _Plan:
             here = noisier(leaf, noise)
             if leaf.width == 1:
                 _one(here, effort)
+            if leaf.width == 2 and effort == 1:
+                bilinear_waves(here)
             if leaf.width >= 1:
                 _enumerate(here, effort)
             before = self.chain[-2:-4:-1] if effort > 1 else self.chain[-2:-3:-1]
@@ -120,7 +126,8 @@ class _Plan:
                 before = [*before, self.chain[0]]
             for earlier in before:
                 _enumerate(noisier(earlier, noise), effort)
-            if effort == 1 and leaf.width > 1 and self.view is not None and self.depth < 3:
+            explained = leaf.pool.explained_by_noise
+            if effort == 1 and leaf.width > 1 and self.view and self.depth < 3 and not explained:
                 _divide(here, self.view, self.depth)
             _loosen(leaf.pool)
 
@@ -170,6 +177,16 @@ def _quick(problem: Problem) -> None:
     regress(problem, few, rows, _PLAIN, pairs=300, offers=3)
 
 
+def _one_factor(problem: Problem, seen: View) -> None:
+    """Products of powers with one or two factors that are other functions, and sums of two."""
+    unsure = 0.9 * seen.error if seen.error > 1e-5 * problem.pool.scale else 0.0
+    for noise in dict.fromkeys((0.0, unsure)):
+        here = noisier(problem, noise)
+        rows = _rows(here)
+        library = functions(here.x[rows])
+        regress(here, library, rows, ("log", "id"), pairs=400, offers=4)
+
+
 def _bent(problem: Problem) -> None:
     """Polynomials and rational functions of the inputs and of one function of one of them."""
     for i in range(min(problem.width, 6)):
@@ -208,7 +225,7 @@ def _one(problem: Problem, effort: int) -> None:
                 polynomial(turned, ("id", "inv", "square", "invsquare"), 8)
                 rational(turned, ("id", "square"), 14)
     for way in ways:
-        library = curves(way.x[rows], 0, 40 * effort, effort > 2)
+        library = curves(way.x[rows], 0, 40 * effort, effort > 1)
         regress(way, library, rows, links, pairs=800, offers=4, deep=4 if effort > 1 else 0)
 
 

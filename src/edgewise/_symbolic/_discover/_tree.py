@@ -166,6 +166,15 @@ def with_constants(tree: Tree, values: Iterator[Tree]) -> Tree:
     return (tree[0], *(with_constants(part, values) for part in tree[1:]))
 
 
+def with_free_constants(tree: Tree) -> Tree:
+    """Let constants that were made exact be fitted again."""
+    if tree[0] == "k" and isinstance(tree[1], Exact):
+        return ("c", tree[1].value)
+    if tree[0] in ("x", "c", "k"):
+        return tree
+    return (tree[0], *(with_free_constants(part) for part in tree[1:]))
+
+
 def substitute(tree: Tree, inputs: Sequence[Any]) -> Any:
     """Put trees in the place of the inputs."""
     if tree[0] == "x":
@@ -246,6 +255,28 @@ def to_sympy(tree: Tree, symbols: Sequence[Any]) -> Any:
     if kind == "^":
         return parts[0] ** parts[1]
     return getattr(sympy, kind)(parts[0])
+
+
+def from_sympy(expr: Any, symbols: Sequence[Any]) -> Tree | None:
+    """Read a SymPy expression; None if it has what a tree cannot have."""
+    import sympy
+
+    if expr in symbols:
+        return ("x", symbols.index(expr))
+    if isinstance(expr, sympy.Rational):
+        return ("k", Fraction(int(expr.p), int(expr.q)))
+    if expr.is_number:
+        return ("c", float(expr)) if expr.is_real else None
+    parts = [from_sympy(part, symbols) for part in expr.args]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or not known:
+        return None
+    if isinstance(expr, sympy.Add | sympy.Mul):
+        return (add if isinstance(expr, sympy.Add) else multiply)(*known)
+    if isinstance(expr, sympy.Pow):
+        return ("^", *known) if known[1][0] in ("c", "k") else None
+    name = type(expr).__name__
+    return (name, *known) if name in FUNCTIONS else None
 
 
 def plain(value: float, tolerance: float, largest: int = 12) -> Fraction | None:
