@@ -4,6 +4,7 @@ from edgewise import bases as bases
 from edgewise import export as export
 from edgewise import pde as pde
 from edgewise import plot as plot
+from edgewise import science as science
 
 # networks
 from edgewise._network import KAN as KAN

@@ -5,3 +5,4 @@ from edgewise.plot._front import front as front
 from edgewise.plot._history import history as history
 from edgewise.plot._network import network as network
 from edgewise.plot._versions import versions as versions
+from edgewise.plot._tree import tree as tree

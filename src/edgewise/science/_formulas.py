@@ -1,0 +1,130 @@
+"""A formula for a relation: one variable as a function of the others, or an equation of all."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgewise._errors import EdgewiseError
+from edgewise._fit import fit
+from edgewise._network import KAN
+from edgewise._prune import prune
+from edgewise._symbolic import Formula, symbolize
+
+_EXPLAINED = 0.2
+"""What a fit may leave of the spread of its target to be taken for a function at all."""
+_FINE = 1e-4
+"""What a formula leaves of the spread where no other target needs to be tried."""
+
+
+def explicit(
+    table: Tensor, names: Sequence[str], time: float, seed: int
+) -> tuple[str, Any, float] | None:
+    """Try each variable as a function of the others; the plainest of the good ones is taken."""
+    begin = clock.perf_counter()
+    count = table.shape[1]
+    fits = []
+    for target in range(count):
+        left = time - (clock.perf_counter() - begin)
+        if left <= 0:
+            break
+        rest = [i for i in range(count) if i != target]
+        x, y = table[:, rest], table[:, [target]]
+        spread = float(y.std())
+        widths = [[1, 1]] if count == 2 else [[count - 1, 1, 1], [count - 1, (1, 1), 1]]
+        tried = None
+        for width in widths:
+            budget = 0.5 * left / (count - target) / len(widths)
+            one = fit(KAN(width), x, y, seed=seed, refine=24, starts=3, time=budget, progress=False)
+            if tried is None or one.held_out < 0.3 * tried.held_out:
+                tried = one
+            if one.held_out < _FINE * spread:
+                break
+        if tried is not None and tried.held_out < _EXPLAINED * spread:
+            fits.append((tried.held_out / spread, target, rest, tried.model))
+    found = []
+    for error, target, rest, model in sorted(fits, key=lambda each: each[0])[:2]:
+        left = time - (clock.perf_counter() - begin)
+        x, y = table[:, rest], table[:, [target]]
+        formula = _read(prune(model, x), x, y, [names[i] for i in rest], left, seed)
+        if formula is not None and formula.rmse <= max(3 * error, _FINE) * float(y.std()):
+            found.append((formula, formula.rmse / float(y.std()), target))
+    if not found:
+        return None
+    formula, error, target = min(found, key=lambda f: (f[1] > _FINE, f[0].complexity, f[1]))
+    called = [name for i, name in enumerate(names) if i != target]
+    return names[target], _named(formula, called), error
+
+
+def implicit(
+    table: Tensor, parts: Tensor, names: Sequence[str], time: float, seed: int
+) -> tuple[Any, float] | None:
+    """Read an equation off functions of one variable whose sum is a constant, (batch, variables).
+
+    On shuffled columns the sum varies, so that it can be fitted as any other target.
+    """
+    import sympy
+
+    generator = torch.Generator().manual_seed(seed)
+    deals = [torch.randperm(len(table), generator=generator) for _ in range(table.shape[1])]
+    x = torch.stack([table[deal, i] for i, deal in enumerate(deals)], 1)
+    y = sum(parts[deal, i] for i, deal in enumerate(deals))
+    assert isinstance(y, Tensor)
+    y = y[:, None]
+    expr = None
+    for _ in range(2):  # the scale of an equation is free: the second time it is a plain one
+        result = fit(
+            KAN([table.shape[1], 1]), x, y, seed=seed, refine=24, time=0.2 * time, progress=False
+        )
+        formula = _read(result.model, x, y, names, 0.3 * time, seed)
+        if formula is None:
+            break
+        expr = _named(formula, names)
+        varying = expr.as_independent(*expr.free_symbols, as_Add=True)[1]
+        scale = float(sympy.Add.make_args(varying)[0].as_coeff_Mul()[0])
+        if scale == 1:
+            break
+        y = y / scale
+    if expr is None:
+        return None
+    symbols = [sympy.Symbol(name, real=True) for name in names]
+    sums = sympy.lambdify(symbols, expr, "numpy")
+    on_rows = torch.as_tensor(sums(*table.T.numpy()))
+    expr = expr - float(on_rows.mean())  # the constant that the rows have
+    apart = torch.as_tensor(sums(*x.T.numpy())).std()
+    return _plain_constant(expr), float(on_rows.std() / apart)
+
+
+def _plain_constant(expr: Any) -> Any:
+    """Round the constant of an equation where it is a plain number to 5 digits."""
+    import sympy
+
+    constant, rest = expr.as_independent(*expr.free_symbols, as_Add=True)
+    near = sympy.Rational(round(12 * float(constant)), 12)
+    close = abs(float(near) - float(constant)) <= 1e-4 * max(1.0, abs(float(constant)))
+    return rest + (near if close else sympy.Float(constant, 6))
+
+
+def _read(
+    model: KAN, x: Tensor, y: Tensor, names: Sequence[str], time: float, seed: int
+) -> Formula | None:
+    """The formula of a network, in the names of the variables, if all of it can be read."""
+    if time <= 0:
+        return None
+    try:
+        formula = symbolize(model, x, y, names=names, seed=seed, time=time, progress=False)
+    except EdgewiseError:
+        return None
+    return None if formula.numeric else formula
+
+
+def _named(formula: Formula, names: Sequence[str]) -> Any:
+    """The expression of a formula in the names of the variables, which are real."""
+    import sympy
+
+    real = {s: sympy.Symbol(n, real=True) for s, n in zip(formula.symbols, names, strict=True)}
+    return formula.expr.xreplace(real)

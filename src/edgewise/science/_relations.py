@@ -1,0 +1,251 @@
+"""The verb: find what ties the columns of a table together, with no target named."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgewise._errors import ConfigError, DataError, ShapeError
+from edgewise.science._contrast import Contrast, pair_features, spline_features
+from edgewise.science._derivatives import points
+from edgewise.science._formulas import explicit, implicit
+from edgewise.science._regress import Regression
+
+_GRIDS = (3, 6, 12)
+_FEWEST = 50  # rows
+_ROWS = 3  # for each feature
+_EXACT = 1e-10
+"""A ratio that is as good as zero: variables may be left out up to it."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Some variables that are tied by an equation.
+
+    Attributes:
+        variables: Their names.
+        columns: Their columns.
+        score: 1 less the share of the variance that the equation leaves, on rows held out: 1 for an
+            exact relation, 0 for none.
+        target: The variable that the formula gives; None if it is an implicit one, or none.
+        formula: The formula: a SymPy expression of the other variables if there is a target, else
+            of all, and zero on the data; None where none was found.
+        error: What the formula leaves of the spread of the target, or of what it sums; None without
+            formula.
+        pairs: Whether the equation has products of two variables in it, besides functions of one.
+    """
+
+    variables: tuple[str, ...]
+    columns: tuple[int, ...]
+    score: float
+    target: str | None
+    formula: Any
+    error: float | None
+    pairs: bool = field(repr=False)
+
+    def __str__(self) -> str:
+        if self.formula is None:
+            return f"{', '.join(self.variables)} are tied (score {self.score:.4g})"
+        left = self.formula if self.target is None else self.target
+        right = 0 if self.target is None else self.formula
+        return f"{left} = {right} (score {self.score:.4g}, error {self.error:.1e})"
+
+
+@dataclass(frozen=True)
+class Relations:
+    """The relations of a table, the most exact first.
+
+    Attributes:
+        found: The relations.
+        free: The names of the variables that are in none.
+        seconds: How long it took.
+    """
+
+    found: tuple[Relation, ...]
+    free: tuple[str, ...]
+    seconds: float = field(repr=False)
+
+    def __iter__(self) -> Iterator[Relation]:
+        """The relations in their order."""
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        """The number of relations."""
+        return len(self.found)
+
+    def __getitem__(self, index: int) -> Relation:
+        """One relation, by its rank."""
+        return self.found[index]
+
+    def __str__(self) -> str:
+        lines = [f"{n}. {relation}" for n, relation in enumerate(self.found, 1)]
+        lines = lines or ["no relation found"]
+        return "\n".join([*lines, *([f"free: {', '.join(self.free)}"] if self.free else [])])
+
+
+def discover_relations(
+    data: Any,
+    *,
+    names: Sequence[str] | None = None,
+    threshold: float = 0.05,
+    formulas: bool = True,
+    time: float = 20.0,
+    seed: int = 0,
+) -> Relations:
+    r"""Find relations among the columns of a table without naming a target.
+
+    What ties columns together is what shuffling them breaks: the rows are contrasted with rows of
+    columns that are shuffled independently (the unsupervised toy of the KAN paper, arXiv
+    2404.19756, sec. 3). A relation :math:`\sum_i \phi_i(x_i) = 0` is a network of one layer that
+    stays at zero on the rows and varies on shuffled ones; the best one is an eigenvector, and is
+    found exactly, with no training and no seed to be lucky with. It need not be a function of
+    any variable: :math:`x_1^2 + x_2^2 = 1` is found as well. Variables that it does not need are
+    left out; then one of its variables is set aside and the next relation is looked for, until
+    nothing is left that is tied. Where no such sum is left, each variable is regressed on products
+    of functions of two others as well.
+
+    Then formulas are sought: each variable of a relation as a function of its others by `fit` and
+    `symbolize`, or an equation where there is no function.
+
+    Args:
+        data: The table, (rows, variables), of at least 50 rows.
+        names: What the columns are called; x_1, x_2, ... by default.
+        threshold: The share of the variance that a relation may leave.
+        formulas: Whether to look for formulas.
+        time: A budget in seconds for the formulas, shared by all relations.
+        seed: The seed of the rows held out.
+
+    Returns:
+        The relations, ranked by their score, and the variables that are in none.
+
+    Raises:
+        ShapeError: If data is no matrix, or the number of names is wrong.
+        DataError: If values are missing, rows are too few, or a column is constant.
+        ConfigError: If the threshold or the time is not accepted.
+
+    Example:
+        >>> angle = 6 * torch.rand(500, dtype=torch.float64)
+        >>> other = torch.rand(500, dtype=torch.float64)
+        >>> table = torch.stack([angle.cos(), angle.sin(), other], 1)
+        >>> found = ew.science.discover_relations(table, formulas=False)
+        >>> [relation.variables for relation in found], found.free
+        ([('x_1', 'x_2')], ('x_3',))
+    """
+    begin = clock.perf_counter()
+    x = _checked(data)
+    called = _names(names, x.shape[1])
+    if not 0 < threshold < 1:
+        raise ConfigError(f"threshold is a share of the variance between 0 and 1, got {threshold}.")
+    if not time > 0:
+        raise ConfigError(f"time is a budget in seconds and must be positive, got {time}.")
+    hits = _search(x, threshold, seed)
+    relations = []
+    for number, hit in enumerate(sorted(hits, key=lambda hit: hit.left)):
+        formula = None
+        if formulas:
+            left = time - (clock.perf_counter() - begin)
+            formula = _formula(x, hit, called, left / (len(hits) - number), seed)
+        target, expr, error = formula or (None, None, None)
+        relations.append(
+            Relation(
+                tuple(called[i] for i in hit.columns),
+                hit.columns,
+                1 - hit.left,
+                target,
+                expr,
+                error,
+                hit.parts is None,
+            )
+        )
+    tied = {i for relation in relations for i in relation.columns}
+    free = tuple(name for i, name in enumerate(called) if i not in tied)
+    return Relations(tuple(relations), free, clock.perf_counter() - begin)
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """A relation that was found, before it has a formula.
+
+    Attributes:
+        columns: Its variables.
+        left: The share of the variance that it leaves.
+        parts: Its functions of one variable, (batch, columns), whose sum is a constant; None where
+            it has products.
+    """
+
+    columns: tuple[int, ...]
+    left: float
+    parts: Tensor | None
+
+
+def _search(x: Tensor, threshold: float, seed: int) -> list[_Hit]:
+    """Relations in turn: sums of functions of one variable first, then with products of two."""
+    hits: list[_Hit] = []
+    left = tuple(range(x.shape[1]))
+    made = [spline_features(x, grid) for grid in _GRIDS]
+    kept = [f for f in made if _ROWS * f.values.shape[1] <= len(x)] or made[:1]
+    contrasts = [Contrast(f, torch.Generator().manual_seed(seed)) for f in kept]
+    while len(left) > 1:
+        contrast = min(contrasts, key=lambda c: c.least(left).ratio)
+        if contrast.least(left).ratio > threshold:
+            break
+        columns, direction = contrast.minimal(left, _EXACT)
+        if direction.ratio > threshold:
+            break
+        hits.append(_Hit(columns, direction.ratio, contrast.parts(direction, columns)))
+        rests = [tuple(k for k in left if k != i) for i in columns]
+        left = min(rests, key=lambda rest: contrast.least(rest).ratio)
+    products = [pair_features(x, degree) for degree in (1, 2, 3)]
+    products = [f for f in products if _ROWS * f.values.shape[1] <= len(x)]
+    regressions = [Regression(f, x, torch.Generator().manual_seed(seed)) for f in products]
+    while len(left) > 2 and regressions:
+        found = [r.best(left, _EXACT) for r in regressions]
+        target, needed, share = min(found, key=lambda f: f[2])
+        if share > threshold:
+            break
+        hits.append(_Hit(tuple(sorted((target, *needed))), share, None))
+        left = tuple(k for k in left if k != target)
+    return hits
+
+
+def _formula(
+    x: Tensor, hit: _Hit, names: Sequence[str], time: float, seed: int
+) -> tuple[str | None, Any, float] | None:
+    """The best formula of a relation, with its target and its error."""
+    table, called = x[:, list(hit.columns)], [names[i] for i in hit.columns]
+    begin = clock.perf_counter()
+    found = explicit(table, called, 0.7 * time, seed)
+    if found is not None:
+        return found
+    left = time - (clock.perf_counter() - begin)
+    if hit.parts is None or left <= 0:
+        return None
+    equation = implicit(table, hit.parts, called, left, seed)
+    return None if equation is None else (None, *equation)
+
+
+def _checked(data: Any) -> Tensor:
+    x = points(data)
+    if x.shape[1] < 2:
+        raise ShapeError(f"A relation ties at least 2 columns, got {x.shape[1]}.")
+    if len(x) < _FEWEST:
+        raise DataError(f"Relations are looked for in at least {_FEWEST} rows, got {len(x)}.")
+    still = x.amax(0) - x.amin(0) <= 1e-12 * x.abs().amax(0)
+    if bool(still.any()):
+        column = int(still.nonzero()[0])
+        raise DataError(f"Column {column} is constant, which ties it to nothing. Leave it out.")
+    return x
+
+
+def _names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    called = tuple(f"x_{i + 1}" for i in range(count)) if names is None else tuple(map(str, names))
+    if len(called) != count:
+        raise ShapeError(f"The table has {count} columns, got {len(called)} names.")
+    if len(set(called)) < count:
+        raise ConfigError(f"Every column has a name of its own, got {list(called)}.")
+    return called
