@@ -45,6 +45,17 @@ def test_the_function_stays(widths: Any, with_x: bool) -> None:
     assert torch.equal(model(x), before)
 
 
+@pytest.mark.parametrize("with_x", [False, True])
+def test_new_inputs_change_nothing_to_begin_with(with_x: bool) -> None:
+    model, x = mixed(), 4 + sample(50, 4)
+    wider = ew.widen(model, [4, (3, [2, 3]), (1, 1)], x=x if with_x else None, seed=0)
+    torch.testing.assert_close(wider(x), model(x[:, :2]), rtol=1e-13, atol=1e-13)
+    layer = wider.parts()[0][0]
+    assert bool(layer.mask[:, 2:].all())
+    if with_x:
+        torch.testing.assert_close(layer.basis.domain[2:, 0], x[:, 2:].amin(0))
+
+
 def test_grids_are_laid_over_the_data() -> None:
     x = 10 + 5 * sample(50)
     wider = ew.widen(ew.compile_formula("x*y"), [2, (1, 1), 1], x=x, seed=0)
@@ -93,10 +104,10 @@ def test_the_seed_decides() -> None:
     [
         ([2, (1, 1), (1, 1)], r"the widths are at least \[2, \(2, 1\), \(1, 1\)\]"),
         ([2, (3, 0), (1, 1)], "the widths are at least"),
-        ([2, (2, 1), (1, [3])], "inputs and outputs as they are"),
-        ([3, (2, 1), (1, 1)], "inputs and outputs as they are"),
-        ([2, (2, 1), 2], "inputs and outputs as they are"),
-        ([2, (2, 1), (1, 1), 3], "inputs and outputs as they are"),
+        ([2, (2, 1), (1, [3])], "outputs as they are"),
+        ([1, (2, 1), (1, 1)], "outputs as they are"),
+        ([2, (2, 1), 2], "outputs as they are"),
+        ([2, (2, 1), (1, 1), 3], "outputs as they are"),
         ([2, 2], "keeps the layers"),
         ([2, 0, 2], "A width is a positive number"),
     ],

@@ -27,7 +27,18 @@ from edgewise._bound import bound as bound
 from edgewise._bound import unbound as unbound
 
 # growing
+from edgewise._surgery import insert as insert
 from edgewise._widen import widen as widen
+
+# nodes and edges by hand
+from edgewise._merge import Merged as Merged
+from edgewise._merge import merge as merge
+from edgewise._surgery import remove as remove
+from edgewise._surgery import select_inputs as select_inputs
+from edgewise._surgery import split as split
+from edgewise._surgery import swap as swap
+from edgewise._untangle import untangle as untangle
+from edgewise._untangle import wire_length as wire_length
 
 # fitting
 from edgewise._fit import LBFGS as LBFGS
@@ -52,6 +63,7 @@ from edgewise._fit import posterior as posterior
 
 # pruning
 from edgewise._prune import Attribution as Attribution
+from edgewise._interactions import interactions as interactions
 from edgewise._prune import attribute as attribute
 from edgewise._prune import prune as prune
 

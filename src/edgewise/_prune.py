@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,8 +30,15 @@ class Attribution:
     sums: list[Tensor]
     nodes: list[Tensor]
 
+    @property
+    def inputs(self) -> Float[Tensor, " inputs"]:
+        """The scores of the inputs."""
+        return self.nodes[0]
 
-def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
+
+def attribute(
+    model: KAN, x: Float[Tensor, "batch inputs"], *, output: int | Sequence[int] | None = None
+) -> Attribution:
     r"""Score edges and nodes by their share in what reaches the outputs.
 
     An edge that varies strongly carries nothing if nothing depends on where it leads. So scores go
@@ -42,11 +50,13 @@ def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
     Args:
         model: The network; it is not changed.
         x: Inputs, at least two rows.
+        output: The output to explain, or several; all by default. The others have the score 0.
 
     Returns:
         The scores.
 
     Raises:
+        ConfigError: If there is no such output.
         ShapeError: If x is not of shape (batch, inputs).
         DataError: If x has fewer than two rows, or values that are not finite.
 
@@ -56,11 +66,23 @@ def attribute(model: KAN, x: Float[Tensor, "batch inputs"]) -> Attribution:
         (torch.Size([2]), torch.Size([5, 2]))
     """
     check_sample(model, x, "Attribution")
-    return _attribute(model, trace(model, x))
+    return _attribute(model, trace(model, x), chosen_outputs(model, output))
 
 
-def _attribute(model: KAN, record: Trace) -> Attribution:
-    score = record.output.new_ones(model.out_features)
+def chosen_outputs(model: KAN, output: int | Sequence[int] | None) -> list[int]:
+    """Read which outputs are asked for."""
+    count = model.out_features
+    if output is None:
+        return list(range(count))
+    chosen = [output] if isinstance(output, int) else list(output)
+    if not chosen or not all(0 <= o < count for o in chosen):
+        raise ConfigError(f"output is a number from 0 to {count - 1}, or several. Got {output}.")
+    return chosen
+
+
+def _attribute(model: KAN, record: Trace, outputs: Sequence[int] | None = None) -> Attribution:
+    score = record.output.new_zeros(model.out_features)
+    score[list(range(len(score)) if outputs is None else outputs)] = 1
     edge_scores, sum_scores, node_scores = [], [], [score]
     for (layer, nodes), edges, sums in reversed(
         list(zip(model.parts(), record.edges, record.sums, strict=True))
@@ -188,7 +210,11 @@ def _strongest_paths(model: KAN, scores: Attribution) -> list[Bool[Tensor, "sums
                 sources.add(i)
         if depth:
             nodes = parts[depth - 1][1]
-            wanted = {j for node in sources for j in nodes.sums_of(node)}
+            varies = (scores.edges[depth - 1] > 0).any(1).tolist()
+            wanted = set()
+            for node in sources:  # a factor that does not vary is a number
+                factors = nodes.sums_of(node)
+                wanted |= {j for j in factors if varies[j]} or {factors.start}
     return forced
 
 

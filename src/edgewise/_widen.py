@@ -14,7 +14,7 @@ from edgewise._errors import ConfigError
 from edgewise._grid import lay
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes, Width, check_sample, nodes_of, trace
-from edgewise._primitives import PRIMITIVES
+from edgewise._surgery import passing, plain
 from edgewise.bases import Basis, BSpline
 
 
@@ -36,8 +36,8 @@ def widen(
 
     Args:
         model: The network; it is not changed.
-        widths: The new widths, as `KAN` takes them. Inputs and outputs stay, and no layer loses
-            nodes.
+        widths: The new widths, as `KAN` takes them. Outputs stay, and no layer loses nodes. New
+            inputs come behind the old ones, and change nothing to begin with.
         x: Inputs that represent the data. With them grids on which no spline stands yet are laid
             over the data first, so that the random splines bend within them.
         seed: Seed of the random splines; by default torch's global generator draws.
@@ -58,20 +58,32 @@ def widen(
     """
     wanted = nodes_of(widths)
     if x is not None:
-        check_sample(model, x, "Widening")
-        model = _over(model, x)
+        _check_inputs(wanted[0], x)
+        model = _over(model, x[:, : model.in_features])
     device = model.device
     generator = None if seed is None else torch.Generator(device=device).manual_seed(seed)
     parts = [*model.parts()]
     while len(parts) < len(wanted) - 1:
-        parts.append(_passing(model, parts[-1][0].basis))
+        count = model.out_features
+        parts.append((passing(plain(parts[-1][0].basis, count)), Nodes(count)))
     old = [Nodes(model.in_features), *(nodes for _, nodes in parts)]
     _check(model, old, wanted)
     layers = [
         _grown(layer, (old[n], old[n + 1]), (wanted[n], wanted[n + 1]), generator)
         for n, (layer, _) in enumerate(parts)
     ]
+    if x is not None:  # new inputs have no spline of the old network's, only random ones
+        basis, fresh = layers[0].basis, slice(model.in_features, None)
+        domain = basis.domain.clone()
+        ends = torch.stack([x.amin(0), x.amax(0)], -1)[fresh]
+        domain[fresh] = torch.where((ends[:, 1:] > ends[:, :1]), ends, domain[fresh])
+        layers[0].basis = basis.with_domain(domain) if len(ends) else basis
     return KAN.of(layers, wanted[1:])
+
+
+def _check_inputs(inputs: Nodes, x: Tensor) -> None:
+    """Check x against the inputs of the larger network."""
+    check_sample(KAN([len(inputs), 1], dtype=x.dtype, device="meta"), x, "Widening")
 
 
 def _over(model: KAN, x: Tensor) -> KAN:
@@ -85,23 +97,9 @@ def _over(model: KAN, x: Tensor) -> KAN:
     return model
 
 
-def _passing(model: KAN, like: Basis) -> tuple[KANLayer, Nodes]:
-    """A layer that passes the outputs on."""
-    count = model.out_features
-    basis = like.select(torch.zeros(count, dtype=torch.int64, device=model.device))
-    basis = basis.with_domain(basis.domain.new_tensor([-1.0, 1.0]).repeat(count, 1))
-    coef = basis.domain.new_zeros(count, count, basis.size)
-    layer = KANLayer.of(basis, coef, torch.zeros_like(coef[..., 0], dtype=torch.bool))
-    for o in range(count):
-        constants = coef.new_tensor([1.0, 0.0, 1.0, 0.0])
-        free = torch.zeros(4, dtype=torch.bool, device=coef.device)
-        layer.lock(o, o, Lock(PRIMITIVES["x"], constants, free))
-    return layer, Nodes(count)
-
-
 def _check(model: KAN, old: list[Nodes], wanted: list[Nodes]) -> None:
     """Check that the old network fits into the new one."""
-    ends = (old[0].width, old[-1].width) == (wanted[0].width, wanted[-1].width)
+    ends = len(old[0]) <= len(wanted[0]) and old[-1].width == wanted[-1].width
     room = len(old) == len(wanted) and all(
         new.sums >= now.sums
         and new.products >= now.products
@@ -112,7 +110,7 @@ def _check(model: KAN, old: list[Nodes], wanted: list[Nodes]) -> None:
         needed = [nodes.width for nodes in old]
         raise ConfigError(
             f"widen keeps all nodes of {model!r}: with {len(wanted) - 1} layers the widths are at "
-            f"least {needed}, inputs and outputs as they are. Got "
+            f"least {needed}, outputs as they are. Got "
             f"{[nodes.width for nodes in wanted]}."
             if len(old) == len(wanted)
             else f"widen keeps the layers of {model!r}, got fewer: "

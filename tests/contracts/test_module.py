@@ -45,7 +45,7 @@ MODULES: dict[str, Callable[[], Module]] = {
     "network": lambda: ew.KAN([2, 5, 1]),
     "deep": lambda: ew.KAN([2, 3, 3, 2], grid=10, degree=5),
     "products": lambda: ew.KAN([2, (1, 2), (0, 2)], degree=4),
-    "mixed-products": lambda: ew.KAN([2, (1, [3, 2]), (0, [4, 2])], degree=4),
+    "mixed-products": lambda: ew.KAN([2, (1, [3, 2]), 2], degree=4),
     "every-kind-of-edge": with_every_kind_of_edge,
     "fine": lambda: ew.KAN([2, 2, 1], grid=100),
     "layer": layer,

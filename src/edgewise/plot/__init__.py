@@ -4,5 +4,5 @@ from edgewise.plot._edge import edge as edge
 from edgewise.plot._front import front as front
 from edgewise.plot._history import history as history
 from edgewise.plot._network import network as network
-from edgewise.plot._versions import versions as versions
 from edgewise.plot._tree import tree as tree
+from edgewise.plot._versions import versions as versions

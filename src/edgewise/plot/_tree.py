@@ -39,7 +39,7 @@ def tree(structure: Structure) -> Figure:
         >>> found = ew.science.structure(lambda x: x[:, 0] * x[:, 1].exp(), x)
         >>> figure = ew.plot.tree(found)
         >>> [text.get_text() for text in figure.axes[0].texts]
-        ['×', '$x_{1}$', '$x_{2}$']
+        ['$x_{1}$', '$x_{2}$', '×']
     """
     leaves = [*structure.inputs, *structure.idle]
     if not leaves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -40,12 +40,8 @@ class Derivatives:
         )
 
 
-class Function(Protocol):
-    """What can be differentiated twice: a target, or a part of one."""
-
-    def __call__(self, x: Tensor) -> Derivatives:
-        """Evaluate with derivatives, (batch, inputs) in float64."""
-        ...
+Function: TypeAlias = Callable[[Tensor], Derivatives]
+"""What can be differentiated twice: a target, or a part of one, (batch, inputs) in float64."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def explicit(
     """Try each variable as a function of the others; the plainest of the good ones is taken."""
     begin = clock.perf_counter()
     count = table.shape[1]
-    fits = []
+    fits: list[tuple[float, int, list[int], KAN]] = []
     for target in range(count):
         left = time - (clock.perf_counter() - begin)
         if left <= 0:
@@ -46,7 +46,7 @@ def explicit(
                 break
         if tried is not None and tried.held_out < _EXPLAINED * spread:
             fits.append((tried.held_out / spread, target, rest, tried.model))
-    found = []
+    found: list[tuple[Formula, float, int]] = []
     for error, target, rest, model in sorted(fits, key=lambda each: each[0])[:2]:
         left = time - (clock.perf_counter() - begin)
         x, y = table[:, rest], table[:, [target]]

@@ -14,6 +14,7 @@ from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise.science._contrast import Contrast, pair_features, spline_features
 from edgewise.science._derivatives import points
 from edgewise.science._formulas import explicit, implicit
+from edgewise.science._polynomials import polynomial_equation, polynomial_of
 from edgewise.science._regress import Regression
 
 _GRIDS = (3, 6, 12)
@@ -219,13 +220,16 @@ def _formula(
     """The best formula of a relation, with its target and its error."""
     table, called = x[:, list(hit.columns)], [names[i] for i in hit.columns]
     begin = clock.perf_counter()
+    exact = polynomial_of(table, called) if hit.parts is None else None
+    if exact is not None:
+        return exact
     found = explicit(table, called, 0.7 * time, seed)
     if found is not None:
         return found
     left = time - (clock.perf_counter() - begin)
     if hit.parts is None or left <= 0:
         return None
-    equation = implicit(table, hit.parts, called, left, seed)
+    equation = polynomial_equation(table, called) or implicit(table, hit.parts, called, left, seed)
     return None if equation is None else (None, *equation)
 
 

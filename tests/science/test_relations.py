@@ -1,0 +1,116 @@
+"""Relations among columns: those that a table was made with are found, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sympy
+import torch
+from torch import Tensor
+
+import edgewise as ew
+
+discover = ew.science.discover_relations
+
+
+def uniform(rows: int, columns: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.rand(rows, columns, dtype=torch.float64, generator=generator) - 1
+
+
+def two_laws(rows: int, seed: int, noise: float = 0.0) -> Tensor:
+    """x3 = exp(sin(pi x1) + x2^2), x5 = x4^3, and x6 is free."""
+    x = uniform(rows, 6, seed)
+    x[:, 2] = torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2)
+    x[:, 4] = x[:, 3] ** 3
+    return x + noise * uniform(rows, 6, seed + 100)
+
+
+@pytest.mark.parametrize("rows", [500, 1000])
+@pytest.mark.parametrize("seed", range(4))
+def test_both_relations_are_found_whatever_the_seed(rows: int, seed: int) -> None:
+    found = discover(two_laws(rows, seed), formulas=False, seed=seed)
+    assert {r.variables for r in found} == {("x_1", "x_2", "x_3"), ("x_4", "x_5")}
+    assert found.free == ("x_6",)
+    assert found[0].score >= found[1].score > 0.99
+
+
+def test_noise_lowers_the_score_and_hides_nothing() -> None:
+    found = discover(two_laws(1000, 0, noise=0.05), formulas=False)
+    assert {r.variables for r in found} == {("x_1", "x_2", "x_3"), ("x_4", "x_5")}
+    assert 0.95 < found[-1].score < 0.9999
+
+
+def test_their_formulas() -> None:
+    found = discover(two_laws(500, 0), names="a b c d e f".split(), time=600)
+    a, b, d = sympy.symbols("a b d", real=True)
+    by_target = {r.target: r for r in found}
+    assert sympy.simplify(by_target["c"].formula - sympy.exp(sympy.sin(sympy.pi * a) + b**2)) == 0
+    assert sympy.simplify(by_target["e"].formula - d**3) == 0
+    assert all(r.error is not None and r.error < 1e-9 for r in found)
+    assert "e = d**3" in str(found)
+
+
+def test_a_relation_that_is_no_function() -> None:
+    angle = 6.3 * torch.rand(600, dtype=torch.float64)
+    x = torch.stack([angle.cos(), angle.sin(), torch.rand_like(angle)], 1)
+    found = discover(x, time=600)
+    assert [(r.variables, r.target) for r in found] == [(("x_1", "x_2"), None)]
+    first, second = sympy.symbols("x_1 x_2", real=True)
+    assert sympy.simplify(found[0].formula - (first**2 + second**2 - 1)) == 0
+    assert found.free == ("x_3",)
+
+
+def test_products_of_two_variables() -> None:
+    x = uniform(800, 6, 0)
+    x[:, 2] = x[:, 0] * x[:, 1] + x[:, 5]
+    found = discover(x)
+    assert [r.variables for r in found] == [("x_1", "x_2", "x_3", "x_6")]
+    assert str(found[0]).startswith("x_3 = x_1*x_2 + x_6 (") or "x_6 = " in str(found[0])
+    assert found[0].pairs
+    assert found[0].score > 1 - 1e-9
+
+
+def test_a_chain_gives_as_many_relations_as_there_are() -> None:
+    x = uniform(400, 4, 0)
+    x[:, 1] = x[:, 0] ** 3
+    x[:, 2] = x[:, 0].exp()
+    found = discover(x, formulas=False)
+    assert len(found) == 2
+    assert {v for r in found for v in r.variables} == {"x_1", "x_2", "x_3"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_independent_columns_are_free(seed: int) -> None:
+    found = discover(uniform(200, 5, seed), formulas=False)
+    assert len(found) == 0
+    assert len(found.free) == 5
+    assert "no relation found" in str(found)
+
+
+def test_correlated_columns_are_no_relation() -> None:
+    x = uniform(500, 3, 0)
+    x[:, 1] = x[:, 0] + 0.5 * x[:, 1]  # R^2 of 0.8
+    assert len(discover(x, formulas=False)) == 0
+    assert [r.variables for r in discover(x, formulas=False, threshold=0.3)] == [("x_1", "x_2")]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "error", "message"),
+    [
+        (uniform(200, 1, 0), {}, ew.ShapeError, "at least 2 columns"),
+        (uniform(20, 3, 0), {}, ew.DataError, "at least 50 rows, got 20"),
+        (uniform(200, 2, 0) * 0, {}, ew.DataError, "Column 0 is constant"),
+        (uniform(200, 2, 0) / 0, {}, ew.DataError, "missing or infinite"),
+        (uniform(200, 2, 0), {"names": ["a"]}, ew.ShapeError, "2 columns, got 1 names"),
+        (uniform(200, 2, 0), {"names": ["a", "a"]}, ew.ConfigError, "a name of its own"),
+        (uniform(200, 2, 0), {"threshold": 2.0}, ew.ConfigError, "between 0 and 1, got 2"),
+        (uniform(200, 2, 0), {"time": 0.0}, ew.ConfigError, "must be positive, got 0"),
+    ],
+)
+def test_what_is_not_accepted(
+    data: Tensor, options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        discover(data, **options)
