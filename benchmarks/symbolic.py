@@ -171,6 +171,7 @@ CAUSES = {
     "time": "the time was over before the right form was tried",
     "search": "the search came to its end without the right form",
     "refused": "the search was refused",
+    "unknown": "an earlier run, which did not record it",
 }
 
 
@@ -237,19 +238,14 @@ def causes(label: str, results: list[dict[str, Any]]) -> list[list[str]]:
     by_cause: dict[str, list[str]] = {}
     for r in results:
         if not r["equal"]:
-            by_cause.setdefault(r.get("cause") or _guessed(r), []).append(r["id"])
+            by_cause.setdefault(
+                r.get("cause") or ("chosen" if r.get("in_front") else "unknown"), []
+            ).append(r["id"])
     return [
         [label, CAUSES[key], str(len(by_cause[key])), ", ".join(by_cause[key])]
         for key in CAUSES
         if key in by_cause
     ]
-
-
-def _guessed(result: dict[str, Any]) -> str:
-    """The cause for a run that was kept without one."""
-    if result.get("in_front"):
-        return "chosen"
-    return "time" if result.get("seconds", 0) > 0.9 * SECONDS else "search"
 
 
 TEXT = f"""How many known equations `discover` finds again.

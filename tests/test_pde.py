@@ -328,7 +328,7 @@ def test_pictures(tmp_path: Any) -> None:
     exact = torch.exp(torch.tensor(-(PI**2) / 8)) * torch.cos(PI * torch.as_tensor(x) / 2)
     torch.testing.assert_close(torch.as_tensor(u), exact.double(), atol=1e-4, rtol=0)
     film = pde.plot.film(solution, frames=3)
-    film.save(tmp_path / "film.gif", writer="pillow")
+    film.save(tmp_path / "film.gif")
     assert (tmp_path / "film.gif").stat().st_size > 1000
     with pytest.raises(ew.ConfigError, match="from 0"):
         pde.plot.slices(solution, [2.0])

@@ -148,7 +148,7 @@ def test_curves_stay_in_their_frames() -> None:
             assert data.max() < high
 
 
-@pytest.mark.parametrize("widths", [[2, 5, 1], [10, 10, 5, 1], [4, (3, 2), 1], [7, 3, 40]])
+@pytest.mark.parametrize("widths", [[2, 5, 1], [6, 10, 5, 1], [4, (3, 2), 1], [5, 3, 20]])
 def test_frames_do_not_overlap_and_no_wire_goes_through_one(widths: list[Any]) -> None:
     model, x = _network(widths)
     figure = plot.network(model, x)
@@ -213,11 +213,11 @@ def test_locked_edges_have_another_color_and_their_name() -> None:
 
 
 def test_locked_edges_without_room_for_a_name_are_explained_below() -> None:
-    model, x = _network([10, 9, 1])
+    model, x = _network([9, 5, 1])
     _lock(model, ew.Edge(0, 3, 4), "sin")
     figure = plot.network(model, x, faint=0)
     assert not _artists(figure, "lock")
-    assert "orange: locked to a primitive" in _texts(figure)
+    assert "orange: locked to a primitive" in _artists(figure, "note")[""].get_text()
 
 
 def test_sums_have_a_plus_and_products_a_cross_with_two_factors() -> None:
@@ -287,20 +287,41 @@ def test_wide_networks_leave_faint_edges_out_and_count_them() -> None:
     scores = ew.attribute(model, x).edges[0]
     figure = plot.network(model, x)
     faint = {(o, i) for o, i in (scores < 0.03).nonzero().tolist()}
+    faint_scores = scores[scores < 0.03]
     assert len(faint) >= 50
     missing = _keys(model.edges()) - _artists(figure, "curve").keys()
     assert {f"0-{i}-{o}" for o, i in faint} <= missing
-    assert any(t.startswith(f"{len(missing)} of 155 edges left out") for t in _texts(figure))
+    note = _artists(figure, "note")[""].get_text()
+    found = re.match(rf"{len(missing)} edges below ([0-9.e-]+) not drawn \(of 155\)", note)
+    assert found
+    assert float(faint_scores.max()) < float(found[1])
     every = plot.network(model, x, faint=0)
-    assert _artists(every, "curve").keys() == _keys(model.edges())
-    assert not _artists(every, "note")
+    assert _artists(every, "wire").keys() == _keys(model.edges())
+    assert "not drawn" not in _artists(every, "note")[""].get_text()
 
 
-def test_a_layer_shows_its_120_strongest_edges() -> None:
-    model, x = _network([50, 4, 1])
-    curves = _artists(plot.network(model, x, faint=0), "curve")
-    strong = ew.attribute(model, x).edges[0].flatten().topk(120).indices.tolist()
-    assert {key for key in curves if key[0] == "0"} == {f"0-{k % 50}-{k // 50}" for k in strong}
+def test_a_crowded_layer_shows_its_200_strongest_edges_and_30_curves() -> None:
+    model, x = _network([60, 4, 1])
+    _lock(model, ew.Edge(0, 3, 1), "gaussian", 1.0, 0.0, 1e-3, 0.0)
+    scores = ew.attribute(model, x).edges[0].flatten()
+    figure = plot.network(model, x, faint=0)
+    drawn = {k: {key for key in _artists(figure, k) if key[0] == "0"} for k in ("wire", "curve")}
+    strong = [f"0-{k % 60}-{k // 60}" for k in scores.topk(200).indices.tolist()]
+    assert drawn["wire"] == set(strong)
+    assert len(drawn["curve"]) == 30
+    expected = set(strong[:30] if "0-3-1" not in strong else [*strong[:29], "0-3-1"])
+    assert drawn["curve"] == expected
+    assert _artists(figure, "frame").keys() == _artists(figure, "curve").keys()
+
+
+def test_names_that_have_no_room_are_thinned() -> None:
+    model, x = _network([40, 2, 120])
+    figure = plot.network(model, x)
+    places = sorted(text.get_position()[0] for text in _artists(figure, "y").values())
+    assert 30 <= len(places) < 120
+    assert min(b - a for a, b in zip(places, places[1:], strict=False)) >= 0.15
+    assert _artists(figure, "y").keys() <= {str(k) for k in range(120)}
+    assert len(_artists(figure, "x")) == 40
 
 
 def test_edges_with_a_pole_or_without_values_are_drawn() -> None:

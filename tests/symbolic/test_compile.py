@@ -77,6 +77,11 @@ def test_a_law_of_a_benchmark(law: Law) -> None:
         ("sqrt(x**2)", Z.abs(), [1, 1]),
         ("x_2 - x_10", Z - Y, [2, 1]),
         ("lambda + I**2 + S", None, [3, 1]),
+        ("x", Z, [1, 1]),
+        ("sin(5*x) + cos(3*x)", (5 * Z).sin() + (3 * Z).cos(), None),
+        ("sinh(x) + abs(y) + x^6", Z.sinh() + Y.abs() + Z**6, None),
+        ("(x + 2)^(2/3) * y", (Z + 2) ** (2 / 3) * Y, None),
+        ("x * y * (x + y) * (x - y) * exp(x)", Z * Y * (Z + Y) * (Z - Y) * Z.exp(), None),
     ],
 )
 def test_what_it_becomes(text: str, expected: Any, widths: Any) -> None:

@@ -14,9 +14,10 @@ from edgewise._fit._gauss_newton import ParameterVector, Penalty
 from edgewise._fit._problem import Problem
 from edgewise._fit._solver import Solver, check_positive
 
-_HOLD = 1e-6
-"""The weight that holds a coefficient where it is in a continual fit, as a share of what the data
-weigh on its edge: it counts where rows touch only the foot of its basis function."""
+_HOLD = 1e-2
+"""The weight that holds a coefficient where it was before a continual fit, as a share of what the
+rows weigh on its edge and of what the network does not explain: where rows touch only the foot of a
+basis function, noise would throw its coefficient far off."""
 
 
 class Quadratic(ABC):
@@ -74,26 +75,33 @@ class DampedGaussNewton(Solver):
 
     def solve(self, problem: Problem, *, fresh: bool) -> None:
         """Take steps until five of them bring nothing more."""
-        rounds = min(4, self.steps) if fresh else 1
+        rounds = min(4, self.steps) if fresh or problem.continual else 1
         damping = self.damping if fresh else 1e-3 * self.damping
+        origin = ParameterVector(problem.model).read() if problem.continual else None
         for _ in range(rounds):
             problem.adapt()
-            damping = self.descend(problem, self.steps // rounds, damping)
+            damping = self.descend(problem, self.steps // rounds, damping, origin)
 
-    def descend(self, problem: Problem, steps: int, damping: float) -> float:
-        """Take up to `steps` steps on the grids as they are; give the damping to go on with."""
+    def descend(
+        self, problem: Problem, steps: int, damping: float, origin: Tensor | None = None
+    ) -> float:
+        """Take up to `steps` steps on the grids as they are; give the damping to go on with.
+
+        With an origin no more is changed from there than the rows ask for, and nothing that no row
+        touches; the splines' own penalties, which would carry changes over, are left out.
+        """
         vector = ParameterVector(problem.model)
         start = vector.read()
         if vector.size == 0:
             return damping
         near = self.look(problem)
-        if problem.continual:  # no more change than the rows ask for, and none where there are none
-            origin = start
-            penalty = vector.hold(near.diagonal, _HOLD)
-        else:
+        unexplained = min(1.0, problem.unexplained())
+        if origin is None:
             origin = torch.zeros_like(start)
-            shrinkage = self.shrinkage * min(1.0, problem.unexplained())
+            shrinkage = self.shrinkage * unexplained
             penalty = vector.penalty(near.diagonal, self.smoothness, shrinkage)
+        else:
+            penalty = vector.hold(near.diagonal, _HOLD * unexplained)
         near.add(penalty)
         value = near.value + penalty.value(start - origin)
         values, growth, best, waited = [value], 2.0, problem.best_value, 0

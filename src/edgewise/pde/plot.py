@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edgewise._errors import ConfigError, require
 from edgewise.pde._solution import Solution
+from edgewise.plot._reel import Film
 from edgewise.plot._style import DATA, FONT, TEXT, Axes, Figure, new_axes
 
 _SIDE = 161
@@ -112,8 +113,8 @@ def slices(
     return figure
 
 
-def film(solution: Solution, output: int = 0, *, frames: int = 60) -> Any:
-    """Make a film of an evolution: a Matplotlib animation, to be saved or shown by its methods.
+def film(solution: Solution, output: int = 0, *, frames: int = 60) -> Film:
+    """Make a film of an evolution: `save` writes it as GIF or MP4.
 
     Args:
         solution: What `solve` gave.
@@ -121,7 +122,7 @@ def film(solution: Solution, output: int = 0, *, frames: int = 60) -> Any:
         frames: The number of pictures.
 
     Returns:
-        The animation (`matplotlib.animation.FuncAnimation`).
+        The film; `animation` gives it as a Matplotlib animation.
 
     Raises:
         ConfigError: If the problem has no time, or more than two space coordinates.
@@ -152,17 +153,15 @@ def film(solution: Solution, output: int = 0, *, frames: int = 60) -> Any:
         figure.colorbar(drawn, ax=axes)
     axes.set_xlabel(_names(solution)[0], size=11, **TEXT)
 
-    def show(number: int) -> list[Any]:
+    def show(number: int) -> None:
         values = pictures[number].numpy()
         if problem.domain.space == 1:
             drawn.set_ydata(values)
         else:
             drawn.set_data(values.reshape(_SIDE, _SIDE).T)
         axes.set_title(f"t = {moments[number]:.3g}", size=11, **TEXT)
-        return [drawn]
 
-    animation = require("matplotlib.animation", "plot")
-    return animation.FuncAnimation(figure, show, frames=frames, interval=50)
+    return Film(figure, show, frames, rate=20)
 
 
 def _mesh(

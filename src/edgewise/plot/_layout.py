@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from edgewise._layer import KANLayer
 from edgewise._network import KAN, Nodes
 from edgewise._types import Edge
 from edgewise.plot._style import Point
 
+CROWDED = 60  # a layer that shows more edges has curves on some only
+CURVES = 30  # on so many
 WIDE = 40  # a layer of more edges leaves faint ones out, one of more nodes those without edges
 _WIDTH = 15.0  # inches: the width of a wide network
 _PLOT, _SMALL = 0.58, 0.28  # inches: the side of a plot, with much room and with little
@@ -32,14 +35,15 @@ class Layout:
 
     Attributes:
         nodes: The nodes that are drawn, as (layer, number).
-        factors: The sums that each product node multiplies.
-        frames: The plots of the edges.
-        wires: The line of each edge, from its node to its plot and on to the sum that it enters.
+        factors: The sums of each product node.
+        frames: The plots of the edges; in a crowded layer only the strongest have one.
+        wires: The line of each edge, from its node to its plot, if it has one, and on to the sum
+            that it enters.
         live: The nodes that edges enter and leave; the others carry nothing.
     """
 
     nodes: dict[tuple[int, int], Point]
-    factors: dict[tuple[int, int], tuple[Point, ...]]
+    factors: dict[tuple[int, int], list[Point]]
     frames: dict[Edge, Frame]
     wires: dict[Edge, list[Point]]
     live: set[tuple[int, int]]
@@ -61,7 +65,8 @@ def arrange(model: KAN, shown: list[dict[Edge, float]]) -> Layout:
         [i for i in range(n) if (depth, i) in left | entered | named]
         for depth, n in enumerate(counts)
     ]
-    width = _width(max(map(len, shown)), max(map(len, present)))
+    plotted = [_with_curves(row, parts[depth][0]) for depth, row in enumerate(shown)]
+    width = _width(max(map(len, plotted)), max(map(len, present)))
     across = {
         (depth, i): width * (k + 0.5) / len(row)
         for depth, row in enumerate(present)
@@ -72,15 +77,31 @@ def arrange(model: KAN, shown: list[dict[Edge, float]]) -> Layout:
     for depth, (_, after) in enumerate(parts):
         targets = {e: across[depth + 1, after.of_sum(e.target)] for e in shown[depth]}
         # the lines of two edges cross once if their ends are in opposite order, and else not at all
-        order = sorted(targets, key=lambda e: (across[e.layer, e.source], targets[e], e.target))
+        order = sorted(plotted[depth], key=lambda e: _between(across[e[:2]], targets[e], e))
         y = _place_plots(layout, order, [across[depth, e.source] for e in order], width, y)
         y += _gap([layout.wires[e][-1][0] - targets[e] for e in order])
+        for e in targets.keys() - plotted[depth]:
+            layout.wires[e] = [layout.nodes[e.layer, e.source]]
         columns = {i: across[depth + 1, i] for i in present[depth + 1]}
         sums = _place_nodes(layout, depth + 1, after, columns, y)
-        for e in order:
+        for e in targets:
             layout.wires[e].append(sums[e.target])
-        y += _PRODUCT if after.products else 0.0
+        y += _PRODUCT if len(after) > after.sums else 0.0
     return layout
+
+
+def _with_curves(shown: dict[Edge, float], layer: KANLayer) -> set[Edge]:
+    """The edges of a layer that have room for a curve: all, or locked ones and the strongest."""
+    if len(shown) <= CROWDED:
+        return set(shown)
+    locked = {(i, o) for (o, i), _ in layer.locked()}
+    ranked = sorted(shown, key=lambda e: (e[1:] in locked, shown[e]), reverse=True)
+    return set(ranked[:CURVES])
+
+
+def _between(source: float, target: float, e: Edge) -> tuple[float, float, int]:
+    """What edges are put in order by: their sources, then where they lead."""
+    return source, target, e.target
 
 
 def _width(edges: int, nodes: int) -> float:
@@ -137,18 +158,19 @@ def _place_nodes(
     layout: Layout, depth: int, nodes: Nodes, across: dict[int, float], y: float
 ) -> dict[int, Point]:
     """Put nodes in a row, product nodes above their factors, and tell where each sum is."""
-    top = y + (_PRODUCT if nodes.products else 0.0)
-    sums = {}
+    top = y + (_PRODUCT if len(nodes) > nodes.sums else 0.0)
+    room, sums = least_gap(across.values()), {}
     for i, x in across.items():
         layout.nodes[depth, i] = x, top
         if i < nodes.sums:
             sums[i] = x, top
-        else:
-            row = nodes.sums_of(i)
-            spread = min(0.22, 0.52 * least_gap(across.values()) / len(row))
-            for k, j in enumerate(row):
-                sums[j] = x + spread * (2 * k - len(row) + 1), y
-            layout.factors[depth, i] = tuple(sums[j] for j in row)
+            continue
+        entering = nodes.sums_of(i)
+        apart = min(0.44, 0.52 * room) / (len(entering) - 1)
+        first = x - apart * (len(entering) - 1) / 2
+        places = [(first + k * apart, y) for k in range(len(entering))]
+        sums.update(zip(entering, places, strict=True))
+        layout.factors[depth, i] = places
     return sums
 
 

@@ -14,11 +14,13 @@ from edgewise._network import KAN, trace
 from edgewise._prune import attribute
 from edgewise._types import Edge
 from edgewise.plot._curves import checked, unit_curves
-from edgewise.plot._layout import WIDE, Frame, Layout, arrange, least_gap
+from edgewise.plot._layout import CURVES, WIDE, Frame, Layout, arrange, least_gap
 from edgewise.plot._sheet import Sheet
 from edgewise.plot._style import GRAY, INK, LOCKED, PALE, Figure, Point
 
-_MOST = 120  # the number of edges that a layer shows at most
+_MOST = 200  # the number of edges that a layer shows at most
+_LETTER = 0.17  # inches from one upright name to the next, at least
+BEHIND = 0.4  # how opaque a plain line is, beside one with a curve
 _FAINTEST = 0.08  # no edge that is drawn is less opaque
 
 
@@ -50,8 +52,9 @@ def network(
         output_names: What the outputs are called. By default y, or y_1, y_2 and so on.
         beta: How fast the opacity rises with the score.
         faint: Edges with a lower score are left out, and counted below the picture. By default
-            0.03 in layers of more than 40 edges and 0 elsewhere. A layer shows its 120 strongest
-            edges at most.
+            0.03 in layers of more than 40 edges and 0 elsewhere. A layer shows its 200 strongest
+            edges at most; of more than 60 edges, locked ones and the strongest have curves, 30 in
+            all, and the others are plain lines.
 
     Returns:
         The figure; `figure.savefig("network.png", dpi=200)` writes it to a file.
@@ -76,13 +79,13 @@ def network(
     _check_names(output_names, model.out_features, "output")
     x = checked(model, x)
     sheet = Sheet()
-    scores = _scores(model, x)
-    shown = [_strongest(of_layer, faint) for of_layer in scores]
+    scores = scores_of(model, x)
+    shown = [strongest(of_layer, faint) for of_layer in scores]
     layout = arrange(model, shown)
-    unnamed = _draw_edges(sheet, layout, model, x, shown, beta)
-    _draw_nodes(sheet, layout)
-    _draw_names(sheet, layout, 0, names, "x")
-    _draw_names(sheet, layout, len(shown), output_names, "y")
+    unnamed = draw_edges(sheet, layout, model, x, shown, beta)
+    draw_nodes(sheet, layout)
+    draw_names(sheet, layout, 0, names, "x")
+    draw_names(sheet, layout, len(shown), output_names, "y")
     note = _left_out(model, layout, scores, shown)
     if unnamed:
         note.append("orange: locked to a primitive")
@@ -101,7 +104,7 @@ def _check_names(names: Sequence[str] | None, count: int, what: str) -> None:
         )
 
 
-def _scores(model: KAN, x: Tensor) -> list[dict[Edge, float]]:
+def scores_of(model: KAN, x: Tensor) -> list[dict[Edge, float]]:
     """The scores of the edges that are on, from rows where the network has a value; else 1."""
     rows = x[trace(model, x).output.isfinite().all(-1)]
     attribution = attribute(model, rows) if len(rows) > 1 else None
@@ -112,7 +115,7 @@ def _scores(model: KAN, x: Tensor) -> list[dict[Edge, float]]:
     return scores
 
 
-def _strongest(scores: dict[Edge, float], faint: float | None) -> dict[Edge, float]:
+def strongest(scores: dict[Edge, float], faint: float | None) -> dict[Edge, float]:
     """The edges of a layer that are drawn."""
     if faint is None:
         faint = 0.03 if len(scores) > WIDE else 0.0
@@ -120,13 +123,15 @@ def _strongest(scores: dict[Edge, float], faint: float | None) -> dict[Edge, flo
     return {e: scores[e] for e in ranked if scores[e] >= faint}
 
 
-def _draw_edges(
+def draw_edges(
     sheet: Sheet,
     layout: Layout,
     model: KAN,
     x: Tensor,
     shown: list[dict[Edge, float]],
     beta: float,
+    *,
+    named: bool = True,
 ) -> int:
     """Draw wires, frames and curves; tell how many locked edges had no room for their name."""
     unnamed = 0
@@ -135,22 +140,35 @@ def _draw_edges(
         curves, locks = unit_curves(layer, came), dict(layer.locked())
         for e, score in shown[depth].items():
             lock, key = locks.get((e.target, e.source)), f"{e.layer}-{e.source}-{e.target}"
-            alpha = max(_FAINTEST, math.tanh(beta * score))
+            alpha = opacity(score, beta)
             style = {"color": INK if lock is None else LOCKED, "alpha": alpha}
-            frame, wire = layout.frames[e], layout.wires[e]
+            frame, wire = layout.frames.get(e), layout.wires[e]
+            if frame is None:  # a line among many
+                alone = {**style, "alpha": BEHIND * alpha, "lw": 0.5, "zorder": alpha / 2}
+                sheet.line(wire, f"wire-{key}", **alone)
+                unnamed += lock is not None
+                continue
             thin = 0.55 + 0.4 * frame.side
             sheet.line(wire, f"wire-{key}", lw=thin, zorder=1 + alpha / 2, **style)
+            if len(layout.frames) < len(layout.wires):  # lines may pass behind
+                sheet.square(frame, f"ground-{key}", lw=0, color="white", zorder=1.8)
             square = sheet.square(frame, f"frame-{key}", lw=0.7, fill=False, zorder=2, **style)
-            named = lock is not None and _draw_lock_name(sheet, frame, f"lock-{key}", lock, alpha)
-            unnamed += lock is not None and not named
-            points = _points(frame, curves[:, e.target, e.source], 0.1 if named else 0.0)
+            words = lock is not None and named
+            words = words and _draw_lock_name(sheet, frame, f"lock-{key}", lock, alpha)
+            unnamed += lock is not None and not words
+            line = points(frame, curves[:, e.target, e.source], 0.1 if words else 0.0)
             thick = min(1.3, 0.7 + frame.side)
-            curve = sheet.line(points, f"curve-{key}", lw=thick, zorder=3, **style)
+            curve = sheet.line(line, f"curve-{key}", lw=thick, zorder=3, **style)
             curve.set(clip_path=square, solid_capstyle="round")
     return unnamed
 
 
-def _points(frame: Frame, heights: Tensor, strip: float) -> list[Point]:
+def opacity(score: float, beta: float) -> float:
+    """How opaque an edge of this score is."""
+    return max(_FAINTEST, math.tanh(beta * score))
+
+
+def points(frame: Frame, heights: Tensor, strip: float) -> list[Point]:
     """A curve in its frame, above a strip for a name."""
     pad = 0.13 * frame.side
     step = (frame.side - 2 * pad) / (len(heights) - 1)
@@ -174,16 +192,21 @@ def _draw_lock_name(sheet: Sheet, frame: Frame, gid: str, lock: Lock, alpha: flo
     return False
 
 
-def _draw_nodes(sheet: Sheet, layout: Layout) -> None:
+def draw_nodes(sheet: Sheet, layout: Layout) -> None:
     """Draw dots: plain for inputs, with a plus for sums, with a cross for products."""
+    room = {
+        depth: least_gap(x for (row, _), (x, _) in layout.nodes.items() if row == depth)
+        for depth, _ in layout.nodes
+    }
     for (depth, i), at in layout.nodes.items():
+        scale = min(1.0, max(0.35, room[depth] / 0.2))
         key, color = f"{depth}-{i}", INK if (depth, i) in layout.live else PALE
         factors = layout.factors.get((depth, i), ())
         for k, factor in enumerate(factors):
             sheet.line([factor, at], f"factor-{key}-{k}", color=color, lw=1.2, zorder=4)
-            _draw_dot(sheet, factor, f"{key}-{k}", 6.5, color, "+")
+            _draw_dot(sheet, factor, f"{key}-{k}", 6.5 * scale, color, "+")
         size, sign = (10.5, "x") if factors else (8.0, "+") if depth else (5.0, None)
-        _draw_dot(sheet, at, key, size, color, sign)
+        _draw_dot(sheet, at, key, size * scale, color, sign)
 
 
 def _draw_dot(sheet: Sheet, at: Point, key: str, size: float, color: str, sign: str | None) -> None:
@@ -197,13 +220,14 @@ def _draw_dot(sheet: Sheet, at: Point, key: str, size: float, color: str, sign: 
         sheet.line([at], f"{kind}-{key}", **style)
 
 
-def _draw_names(
+def draw_names(
     sheet: Sheet, layout: Layout, depth: int, names: Sequence[str] | None, letter: str
 ) -> None:
     """Write names below the inputs or above the outputs, slanted where they are long."""
     places = {i: at for (layer, i), at in layout.nodes.items() if layer == depth}
     texts, above, room = [], depth > 0, least_gap(x for x, _ in places.values())
-    for i, (x, y) in places.items():
+    stride = max(1, math.ceil(_LETTER / room))  # no more names than there is room for
+    for i, (x, y) in list(places.items())[::stride]:
         if names is not None:
             words = _short(str(names[i]))
         else:
@@ -235,10 +259,19 @@ def _left_out(
     idle, edges = nodes - len(layout.nodes), sum(map(len, scores))
     lines = []
     if lost:
-        lines.append(f"{len(lost)} of {edges} edges left out (scores up to {max(lost):.2g})")
+        least = _above(max(lost))
+        lines.append(f"{len(lost):,} edges below {least:.2g} not drawn (of {edges:,})")
+    if len(layout.frames) < len(layout.wires):
+        lines.append(f"curves on the {CURVES} strongest edges of a layer")
     if idle:
-        lines.append(f"{idle} node{'s' * (idle > 1)} without edges left out")
+        lines.append(f"{idle:,} node{'s' * (idle > 1)} without edges left out")
     return lines
+
+
+def _above(score: float) -> float:
+    """The least number of two digits above a score."""
+    unit = 10.0 ** (math.floor(math.log10(max(score, 1e-12))) - 1)
+    return (math.floor(score / unit) + 1) * unit
 
 
 def _short(name: str) -> str:

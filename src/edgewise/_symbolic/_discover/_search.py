@@ -95,10 +95,11 @@ class _Plan:
         self.chain = [problem]
         self.view: View | None = None
         _quick(problem)
+        first = None
         seen = view(problem) if problem.width > 1 else None
         while seen is not None and problem.width > 1:
             self.view = seen
-            _one_factor(problem, seen)
+            first = first or seen
             rough = seen.error > 0.1 * problem.pool.scale and len(self.chain) == 1
             alone = lumped(problem, seen) if rough else None
             moves = [alone] if alone is not None else reductions(problem, seen)
@@ -107,6 +108,8 @@ class _Plan:
             problem, seen = moves[0].problem, moves[0].view
             self.chain.append(problem)
             _quick(problem)
+        if first is not None:
+            _one_factor(self.chain[0], first)
         if problem.width == 1:
             self.view = view(problem)
 
