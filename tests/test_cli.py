@@ -41,7 +41,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run."""
     folder = tmp_path_factory.mktemp("cli")
     source = table(folder / "t.csv")
-    words = ("--target", "y", "--widths", "2,1", "--time", 20, "--no-progress")
+    words = ("--target", "y", "--widths", "2,1", "--time", 120, "--no-progress")
     result = edgewise("fit", source, *words, "--out", folder / "run")
     assert result.exit_code == 0, result.output
     assert "x_1 + 2*x_2" in result.stdout

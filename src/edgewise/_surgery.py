@@ -124,9 +124,9 @@ def select_inputs(
 ) -> KAN:
     """Make a network of some of the inputs only.
 
-    Edges that leave the other inputs leave their mean over the data behind. To drop the inputs that
-    carry nothing: `select_inputs(model, (attribute(model, x).inputs > 0.01).nonzero()[:, 0])`; what
-    was given tells which columns the result takes, in this order.
+    Edges that leave the other inputs leave their mean over the data behind. The inputs that carry
+    something are those whose score (`attribute`) is not small; what was given tells which columns
+    the result takes, in this order.
 
     Args:
         model: The network; it is not changed.
