@@ -153,6 +153,7 @@ def saveckpt(self: MultKAN, path: str = "model") -> None:
     config = {name: getattr(self, name) for name in _SETTINGS}
     config["ckpt_path"] = config["ckpt_path"] or "./model"
     config |= {"device": str(self.device), "input_id": self.input_id.tolist()}
+    config["input_width"] = self.input_width
     for layer, (_, symbolic) in enumerate(self.parts()):
         for j, i in symbolic.active():
             _word(symbolic.funs_name[j][i])
@@ -172,7 +173,7 @@ def _word(name: str) -> tuple[Any, Any, Any]:
     if name in SYMBOLIC_LIB:
         torch_fun, sympy_fun, _, guarded = SYMBOLIC_LIB[name]
         return torch_fun, sympy_fun, guarded
-    found = find(name, PRIMITIVES) or (PRIMITIVES[name] if name in PRIMITIVES else None)
+    found = find(name, PRIMITIVES) or PRIMITIVES.get(name)
     if found is None:
         raise ConfigError(
             f"An edge has the function {name!r}, which is not in the library. Add it with "
@@ -236,6 +237,7 @@ def loadckpt(path: str = "model") -> MultKAN:
         raise FormatError(f"{path}_config.yml and {path}_state make no network: {error}") from None
     if "input_id" in config:
         model.input_id = torch.tensor(config["input_id"], dtype=torch.long)
+        model.input_width = int(config.get("input_width", max(config["input_id"]) + 1))
     model.cache_data, model.fresh = data, False
     model.auto_save = bool(config["auto_save"])
     begin(model)

@@ -178,6 +178,7 @@ class MultKAN(nn.Module):
         self.sp_trainable, self.sb_trainable = sp_trainable, sb_trainable
         self.sparse_init = sparse_init
         self.input_id = torch.arange(incoming[0])
+        self.input_width = incoming[0]
         self.auto_save, self.ckpt_path = auto_save, ckpt_path
         self.state_id, self.round = state_id, round
         self.versions: list[_checkpoints.Version] = []
@@ -325,15 +326,14 @@ class MultKAN(nn.Module):
         if not isinstance(x, Tensor) or x.ndim != 2:
             shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise ShapeError(f"Inputs have the shape (batch, inputs), got {shape}.")
-        wide = int(self.input_id.max()) + 1
-        if x.shape[1] == len(self.input_id) and x.shape[1] < wide:
-            pass  # the kept inputs alone
-        elif x.shape[1] < wide or (x.shape[1] != wide and len(self.input_id) == wide):
+        wide, kept = self.input_width, len(self.input_id)
+        if x.shape[1] not in (wide, kept):
+            alone = "" if kept == wide else f", or the {kept} that were kept alone"
             raise ShapeError(
-                f"This network takes inputs of shape (batch, {wide}), got {tuple(x.shape)}."
+                f"This network takes inputs of shape (batch, {wide}){alone}, got {tuple(x.shape)}."
             )
-        else:
-            x = x[:, self.input_id]
+        if x.shape[1] == wide:
+            x = x[:, self.input_id.to(x.device)]
         return x.to(device=self.device, dtype=self.dtype)
 
     def forward(self, x: Tensor, singularity_avoiding: bool = False, y_th: float = 10.0) -> Tensor:
@@ -477,11 +477,7 @@ class MultKAN(nn.Module):
         return {"test_loss": error.item(), "n_edge": self.n_edge, "n_grid": self.grid}
 
     def get_range(
-        self,
-        l: int,
-        i: int,
-        j: int,
-        verbose: bool = True,  # noqa: E741
+        self, l: int, i: int, j: int, verbose: bool = True
     ) -> tuple[float, float, float, float]:
         """Give the range of what comes into an edge and of what goes out."""
         x, y = self.edge_values(l, i, j)
@@ -491,14 +487,14 @@ class MultKAN(nn.Module):
             print(f"y range: [{ends[2]:.2f}, {ends[3]:.2f}]")
         return ends
 
-    def edge_values(self, l: int, i: int, j: int) -> tuple[Tensor, Tensor]:  # noqa: E741
+    def edge_values(self, l: int, i: int, j: int) -> tuple[Tensor, Tensor]:
         """Give what came into an edge and what went out, (batch,) each."""
         self.check_edge(l, i, j)
         self.need_acts()
         assert self.acts is not None
         return self.acts[l][:, i], self.spline_postacts[l][:, j, i]
 
-    def check_edge(self, l: int, i: int, j: int) -> None:  # noqa: E741
+    def check_edge(self, l: int, i: int, j: int) -> None:
         """Refuse an edge that is not there."""
         if 0 <= l < self.depth and 0 <= i < self.width_in[l] and 0 <= j < self.width_out[l + 1]:
             return
@@ -513,7 +509,7 @@ class MultKAN(nn.Module):
         i: int,
         j: int,
         mode: str,
-        mask_n: float | None = None,  # noqa: E741
+        mask_n: float | None = None,
     ) -> None:
         """Let an edge be a function ("s"), a spline ("n"), their sum ("sn" or "ns"), or off."""
         self.check_edge(l, i, j)

@@ -35,7 +35,7 @@ def _same(c: Any) -> Any:
 
 def fix_symbolic(
     self: MultKAN,
-    l: int,  # noqa: E741
+    l: int,
     i: int,
     j: int,
     fun_name: Any,
@@ -124,7 +124,7 @@ def unfix_symbolic(
     l: int,
     i: int,
     j: int,
-    log_history: bool = True,  # noqa: E741
+    log_history: bool = True,
 ) -> None:
     """Let an edge be its spline again, in place."""
     self.set_mode(l, i, j, mode="n")
@@ -154,7 +154,7 @@ def _library(lib: Sequence[str] | None) -> dict[str, Any]:
 
 def suggest_symbolic(
     self: MultKAN,
-    l: int,  # noqa: E741
+    l: int,
     i: int,
     j: int,
     a_range: tuple[float, float] = _RANGE,
