@@ -131,7 +131,7 @@ def history(self: MultKAN, k: int | str = "all") -> None:
 # pykan's files
 
 
-def rename(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
+def rename(module: nn.Module, state: dict[str, Any], *rest: Any) -> None:
     """Take pykan's names of parameters, `node_bias_0`, for ours, `node_bias.0`."""
     for key in list(state):
         name, _, number = key.rpartition("_")
@@ -173,7 +173,7 @@ def _word(name: str) -> tuple[Any, Any, Any]:
     if name in SYMBOLIC_LIB:
         torch_fun, sympy_fun, _, guarded = SYMBOLIC_LIB[name]
         return torch_fun, sympy_fun, guarded
-    found = find(name, PRIMITIVES) or PRIMITIVES.get(name)
+    found = find(name, PRIMITIVES)
     if found is None:
         raise ConfigError(
             f"An edge has the function {name!r}, which is not in the library. Add it with "

@@ -108,6 +108,13 @@ class MultKAN(nn.Module):
         torch.Size([100, 1])
     """
 
+    node_scores_all: list[Tensor]
+    edge_scores_all: list[Tensor]
+    subnode_scores_all: list[Tensor | None]
+    node_attribute_scores: list[Any]
+    symbolic_acts: list[list[Any]]
+    symbolic_acts_premult: list[list[Any]]
+
     def __init__(
         self,
         width: Sequence[Any],
@@ -360,7 +367,8 @@ class MultKAN(nn.Module):
         self.node_scores, self.edge_scores, self.subnode_scores = scores
         self.acts = [passes[0].x.detach(), *(p.nodes.detach() for p in passes)]
         for p in passes:
-            assert p.numeric is not None and p.spline is not None
+            assert p.numeric is not None
+            assert p.spline is not None
             post = p.numeric if p.symbolic is None else p.numeric + p.symbolic
             spread = deviation(p.x) + 0.1  # (inputs,)
             size = deviation(post)
@@ -415,6 +423,7 @@ class MultKAN(nn.Module):
         """Give the penalty of the last evaluation: size and entropy of edges, and coefficients."""
         if reg_metric not in METRICS:
             raise ConfigError(f"reg_metric is one of {', '.join(METRICS)}, got {reg_metric!r}.")
+        scales: Sequence[Tensor]
         if reg_metric == "edge_forward_spline_n":
             scales = self.acts_scale_spline
         elif reg_metric == "edge_forward_sum":
@@ -590,7 +599,7 @@ class MultKAN(nn.Module):
         grids = _each("new_grid", new_grid, self.depth)
         finer = copy.deepcopy(self)
         with torch.no_grad():
-            for act, num in zip(finer.act_fun, grids, strict=True):
+            for (act, _), num in zip(finer.parts(), grids, strict=True):
                 old = copy.deepcopy(act)
                 act.num = num
                 act.initialize_grid_from_parent(old, old.grid[:, old.k : -old.k].T, mode="grid")
@@ -708,7 +717,7 @@ def _widths(width: Any) -> list[list[int]]:
     pairs = []
     for item in width if isinstance(width, Sequence) else ():
         pair = [item, 0] if isinstance(item, Integral) else list(item)
-        if len(pair) != 2 or not all(isinstance(n, Integral) and n >= 0 for n in pair):
+        if len(pair) != 2 or not all(isinstance(n, Integral) and int(n) >= 0 for n in pair):
             break
         pairs.append([int(n) for n in pair])
     if not isinstance(width, Sequence) or len(pairs) != len(width) or len(pairs) < 2:
@@ -740,7 +749,7 @@ def _arities(mult_arity: Any, width: list[list[int]]) -> Any:
 def _each(name: str, value: Any, depth: int) -> list[int]:
     """Give one number for each layer."""
     values = list(value) if isinstance(value, Sequence) else [value] * depth
-    if len(values) != depth or not all(isinstance(n, Integral) and n >= 1 for n in values):
+    if len(values) != depth or not all(isinstance(n, Integral) and int(n) >= 1 for n in values):
         raise ConfigError(
             f"{name} is a whole number from 1 on, or a list of {depth} of them, got {value!r}."
         )

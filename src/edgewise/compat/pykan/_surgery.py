@@ -503,7 +503,7 @@ def expand_width(
     width = [list(pair) for pair in self.width]
     width[layer_id][0 if sum_bool else 1] += n_added_nodes
     self.width = width
-    if not sum_bool and not self.mult_homo:
+    if not sum_bool and not isinstance(self.mult_arity, int):
         arities = [list(each) for each in self.mult_arity]
         arities[layer_id] += added
         self.mult_arity = arities

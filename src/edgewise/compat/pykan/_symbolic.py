@@ -106,8 +106,8 @@ def _fit(
         return (0.0 if name == "0" else 1.0, 0.0, 0.0, float(y.mean())), share
     found: list[tuple[tuple[float, ...], float]] = []
     if name in SYMBOLIC_LIB and SYMBOLIC_LIB[name][0] is function:
-        for match in match_all(x, y, Library([primitive(name)])):
-            found.append((match.constants, match.r2))
+        matches = match_all(x, y, Library([primitive(name)]))
+        found.extend((match.constants, match.r2) for match in matches)
     default = tuple(a_range) == _RANGE and tuple(b_range) == _RANGE
     if not found or not default:
         try:
