@@ -578,3 +578,16 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     ):
         with pytest.raises(ew.MissingExtraError, match=r'pip install "edgewise\[plot\]"'):
             call()
+
+
+def test_a_notebook_shows_a_picture_without_pyplot() -> None:
+    script = (
+        "import sys, torch, edgewise as ew\n"
+        "from IPython.core.formatters import DisplayFormatter\n"
+        "figure = ew.plot.network(ew.KAN([2, 1]), torch.rand(9, 2, dtype=torch.float64))\n"
+        "data, _ = DisplayFormatter().format(figure)\n"
+        "assert data['image/png'], data\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    pytest.importorskip("IPython")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)

@@ -6,17 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from edgewise._errors import require
 from edgewise.plot._layout import Frame
-from edgewise.plot._style import FONT, TEXT, Figure, Point
+from edgewise.plot._style import FONT, TEXT, Figure, Point, new_figure
 
 
 class Sheet:
     """A sheet to draw on in inches, which takes the size of what is on it in the end."""
 
     def __init__(self) -> None:
-        figure = require("matplotlib.figure", "plot").Figure
-        self.figure: Figure = figure(figsize=(6, 4), dpi=100, facecolor="white")
+        self.figure: Figure = new_figure(6, 4)
         self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, 6), ylim=(0, 4))
         self.axes.set_axis_off()
         self._corners: list[Point] = []

@@ -21,11 +21,17 @@ FONT = ["STIXGeneral", "DejaVu Sans"]  # both come with Matplotlib
 TEXT: dict[str, Any] = {"family": FONT, "math_fontfamily": "stix", "usetex": False, "color": INK}
 
 
+def new_figure(width: float, height: float, **settings: Any) -> Figure:
+    """An empty figure, which a notebook shows."""
+    require("matplotlib.figure", "plot")
+    from edgewise.plot._picture import Picture
+
+    return Picture(figsize=(width, height), dpi=100, facecolor="white", **settings)
+
+
 def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure with one pair of axes, in the style of all pictures."""
-    figure: Figure = require("matplotlib.figure", "plot").Figure(
-        figsize=(width, height), dpi=100, facecolor="white", layout="constrained"
-    )
+    figure = new_figure(width, height, layout="constrained")
     axes = figure.add_subplot(facecolor="white")
     axes.grid(False)
     for side, spine in axes.spines.items():
