@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from edgewise._errors import ConfigError, FormatError, MissingExtraError
+from edgewise._errors import ConfigError, FormatError, require
 from edgewise._primitives import PRIMITIVES, find
 from edgewise.compat.pykan._words import SYMBOLIC_LIB
 
@@ -192,6 +192,7 @@ def loadckpt(path: str = "model") -> MultKAN:
 
     Raises:
         FormatError: If the files are no such files.
+        MissingExtraError: If pykan wrote them and PyYAML is not installed.
         FileNotFoundError: If there are none.
     """
     from edgewise.compat.pykan._network import MultKAN
@@ -250,12 +251,7 @@ def _config(path: Path) -> Mapping[str, Any]:
         return json.loads(text)
     except ValueError:
         pass
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError(
-            "pykan's checkpoints are YAML, which needs PyYAML. Install it with: pip install pyyaml"
-        ) from None
+    yaml = require("yaml", "compat")  # pykan's own files are no JSON
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError as error:

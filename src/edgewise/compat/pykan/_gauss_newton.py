@@ -193,7 +193,7 @@ class Torch(Stepper):
             if task.lamb > 0:
                 value = value + task.lamb * task.penalize(self.model, passes)[0]
             value.backward()
-            return value
+            return value.detach()
 
         return float(self.optimizer.step(closure))  # type: ignore[arg-type]
 

@@ -110,7 +110,7 @@ class MultKAN(nn.Module):
 
     node_scores_all: list[Tensor]
     edge_scores_all: list[Tensor]
-    subnode_scores_all: list[Tensor | None]
+    subnode_scores_all: list[Tensor]
     node_attribute_scores: list[Any]
     symbolic_acts: list[list[Any]]
     symbolic_acts_premult: list[list[Any]]
