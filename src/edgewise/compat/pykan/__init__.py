@@ -2,12 +2,6 @@
 
 from typing import Any as _Any
 
-# networks
-from edgewise.compat.pykan._layers import KANLayer as KANLayer
-from edgewise.compat.pykan._layers import Symbolic_KANLayer as Symbolic_KANLayer
-from edgewise.compat.pykan._network import KAN as KAN
-from edgewise.compat.pykan._network import MultKAN as MultKAN
-
 # tools
 from edgewise.compat.pykan._compiler import expr2kan as expr2kan
 from edgewise.compat.pykan._compiler import kanpiler as kanpiler
@@ -29,8 +23,14 @@ from edgewise.compat.pykan._hypothesis import test_symmetry_var as test_symmetry
 from edgewise.compat.pykan._install import borrowed as _borrowed
 from edgewise.compat.pykan._install import install as install
 from edgewise.compat.pykan._install import uninstall as uninstall
+
+# networks
+from edgewise.compat.pykan._layers import KANLayer as KANLayer
+from edgewise.compat.pykan._layers import Symbolic_KANLayer as Symbolic_KANLayer
 from edgewise.compat.pykan._lbfgs import LBFGS as LBFGS
 from edgewise.compat.pykan._mlp import MLP as MLP
+from edgewise.compat.pykan._network import KAN as KAN
+from edgewise.compat.pykan._network import MultKAN as MultKAN
 from edgewise.compat.pykan._spline import B_batch as B_batch
 from edgewise.compat.pykan._spline import coef2curve as coef2curve
 from edgewise.compat.pykan._spline import curve2coef as curve2coef

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from edgewise._errors import ConfigError, FormatError, MissingExtraError
+from edgewise._errors import ConfigError, FormatError, require
 from edgewise._primitives import PRIMITIVES, find
 from edgewise.compat.pykan._words import SYMBOLIC_LIB
 
@@ -131,7 +131,7 @@ def history(self: MultKAN, k: int | str = "all") -> None:
 # pykan's files
 
 
-def rename(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
+def rename(module: nn.Module, state: dict[str, Any], *rest: Any) -> None:
     """Take pykan's names of parameters, `node_bias_0`, for ours, `node_bias.0`."""
     for key in list(state):
         name, _, number = key.rpartition("_")
@@ -153,6 +153,7 @@ def saveckpt(self: MultKAN, path: str = "model") -> None:
     config = {name: getattr(self, name) for name in _SETTINGS}
     config["ckpt_path"] = config["ckpt_path"] or "./model"
     config |= {"device": str(self.device), "input_id": self.input_id.tolist()}
+    config["input_width"] = self.input_width
     for layer, (_, symbolic) in enumerate(self.parts()):
         for j, i in symbolic.active():
             _word(symbolic.funs_name[j][i])
@@ -172,7 +173,7 @@ def _word(name: str) -> tuple[Any, Any, Any]:
     if name in SYMBOLIC_LIB:
         torch_fun, sympy_fun, _, guarded = SYMBOLIC_LIB[name]
         return torch_fun, sympy_fun, guarded
-    found = find(name, PRIMITIVES) or (PRIMITIVES[name] if name in PRIMITIVES else None)
+    found = find(name, PRIMITIVES)
     if found is None:
         raise ConfigError(
             f"An edge has the function {name!r}, which is not in the library. Add it with "
@@ -191,6 +192,7 @@ def loadckpt(path: str = "model") -> MultKAN:
 
     Raises:
         FormatError: If the files are no such files.
+        MissingExtraError: If pykan wrote them and PyYAML is not installed.
         FileNotFoundError: If there are none.
     """
     from edgewise.compat.pykan._network import MultKAN
@@ -236,6 +238,7 @@ def loadckpt(path: str = "model") -> MultKAN:
         raise FormatError(f"{path}_config.yml and {path}_state make no network: {error}") from None
     if "input_id" in config:
         model.input_id = torch.tensor(config["input_id"], dtype=torch.long)
+        model.input_width = int(config.get("input_width", max(config["input_id"]) + 1))
     model.cache_data, model.fresh = data, False
     model.auto_save = bool(config["auto_save"])
     begin(model)
@@ -248,12 +251,7 @@ def _config(path: Path) -> Mapping[str, Any]:
         return json.loads(text)
     except ValueError:
         pass
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError(
-            "pykan's checkpoints are YAML, which needs PyYAML. Install it with: pip install pyyaml"
-        ) from None
+    yaml = require("yaml", "compat")  # pykan's own files are no JSON
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -264,19 +264,19 @@ def _rule(work: MultKAN, data: tuple[Tensor, ...], loss_fn: Any) -> gn.Rule:
             labels_for(work, prediction[: len(labels)], labels)
         return gn.Squares()
     plain = type(loss_fn) is nn.CrossEntropyLoss and loss_fn.weight is None
-    if loss_fn is nn.functional.cross_entropy or (
+    entropy = loss_fn is nn.functional.cross_entropy or (
         plain and loss_fn.reduction == "mean" and loss_fn.label_smoothing == 0
-    ):
-        if y.ndim == 1 and not y.is_floating_point():
-            if not 0 <= int(y.min()) <= int(y.max()) < prediction.shape[1]:
-                raise DataError(
-                    f"Class labels are from 0 to {prediction.shape[1] - 1}, one for each output, "
-                    f"got {int(y.min())} to {int(y.max())}."
-                )
-            return gn.Classes()
-    if y.shape[:1] + prediction.shape[1:] == y.shape and y.is_floating_point():
-        if _is_square(loss_fn, prediction):
-            return gn.Squares()
+    )
+    if entropy and y.ndim == 1 and not y.is_floating_point():
+        if not 0 <= int(y.min()) <= int(y.max()) < prediction.shape[1]:
+            raise DataError(
+                f"Class labels are from 0 to {prediction.shape[1] - 1}, one for each output, "
+                f"got {int(y.min())} to {int(y.max())}."
+            )
+        return gn.Classes()
+    alike = y.shape[:1] + prediction.shape[1:] == y.shape and y.is_floating_point()
+    if alike and _is_square(loss_fn, prediction):
+        return gn.Squares()
     return gn.Other(loss_fn)
 
 
@@ -302,8 +302,8 @@ def _stepper(opt: str, work: MultKAN, task: gn.Task, lr: float, other: str) -> g
         return gn.LevenbergMarquardt(work)
     if other == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
-    options = {"lr": lr, "history_size": 10, "line_search_fn": "strong_wolfe"}
-    tight = {"tolerance_grad": 1e-32, "tolerance_change": 1e-32}
+    options: dict[str, Any] = {"lr": lr, "history_size": 10, "line_search_fn": "strong_wolfe"}
+    tight: dict[str, Any] = {"tolerance_grad": 1e-32, "tolerance_change": 1e-32}
     return gn.Torch(work, torch.optim.LBFGS(_trained(work), **options, **tight))
 
 

@@ -1,7 +1,7 @@
-"""Steps on pykan's objective: Levenberg–Marquardt, or what torch has.
+r"""Steps on pykan's objective: Levenberg–Marquardt, or what torch has.
 
 With d the derivative of an output in the sum that an edge enters, the columns of the Jacobian are
-:math:`m\\,d\\,(B_1(x), \\ldots, B_n(x), b(x))`: edges are linear in their coefficients. The penalty
+:math:`m\,d\,(B_1(x), \ldots, B_n(x), b(x))`: edges are linear in their coefficients. The penalty
 is a function of the edges' standard deviations s; its gradient is exact, and its second derivatives
 are those of the quadratic function that touches it from above, w s² / (2 s0) for w s.
 """
@@ -193,7 +193,7 @@ class Torch(Stepper):
             if task.lamb > 0:
                 value = value + task.lamb * task.penalize(self.model, passes)[0]
             value.backward()
-            return value
+            return value.detach()
 
         return float(self.optimizer.step(closure))  # type: ignore[arg-type]
 
@@ -342,6 +342,7 @@ def linearize(model: MultKAN, task: Task) -> System | None:
         signals.append(torch.autograd.grad(head, wanted, retain_graph=True, materialize_grads=True))
     stacked = [torch.stack(parts, 1) / math.sqrt(rows) for parts in zip(*signals, strict=True)]
     sizes: list[Tensor] = []
+    slopes: tuple[Tensor, ...] = ()
     total = value
     if task.lamb > 0:
         charge, sizes = task.penalize(model, passes)
@@ -527,7 +528,7 @@ def fits_memory(model: MultKAN, task: Task) -> bool:
 
 @torch.no_grad()
 def merge(model: MultKAN) -> None:
-    """Let splines that have no weight start at zero with the weight 1, so that they can be trained."""
+    """Let splines without weight start at zero with the weight 1, so that they can be trained."""
     for act, _ in model.parts():
         dead = (act.scale_sp == 0) & (act.mask != 0)
         if act.scale_sp.requires_grad and bool(dead.any()):

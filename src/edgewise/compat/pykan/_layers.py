@@ -32,14 +32,13 @@ BASES: dict[str, Callable[[Tensor], Tensor]] = {
 
 def base_of(base_fun: Any) -> Callable[[Tensor], Tensor]:
     """Look a base function up, or take the caller's."""
-    if callable(base_fun):
-        return base_fun
-    if base_fun not in BASES:
+    known: dict[Any, Any] = dict(BASES)
+    if not callable(base_fun) and base_fun not in known:
         raise ConfigError(
             f"base_fun is one of {', '.join(map(repr, BASES))} or an elementwise torch function, "
             f"got {base_fun!r}."
         )
-    return BASES[base_fun]
+    return known.get(base_fun, base_fun)
 
 
 class KANLayer(nn.Module):
@@ -262,7 +261,7 @@ class KANLayer(nn.Module):
 
 
 class Symbolic_KANLayer(nn.Module):  # noqa: N801 (pykan's name)
-    """A layer of edges :math:`m\\,(c f(a x + b) + d)`, with pykan's names.
+    r"""A layer of edges :math:`m\,(c f(a x + b) + d)`, with pykan's names.
 
     Args:
         in_dim: The number of inputs.
@@ -436,7 +435,7 @@ class Symbolic_KANLayer(nn.Module):  # noqa: N801 (pykan's name)
 class Finite:
     """pykan's form (x, y_th) -> (..., value) of a function that needs no protection."""
 
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, x: Tensor, y_th: Any) -> tuple[tuple[()], Tensor]:

@@ -292,7 +292,7 @@ class MLP(nn.Module):
             total = total + ((target[:, None] - source).abs() * weight.detach().abs()).sum()
         return total
 
-    def swap(self, l: int, i1: int, i2: int) -> None:  # noqa: E741 (pykan's name)
+    def swap(self, l: int, i1: int, i2: int) -> None:
         """Exchange two nodes of a hidden layer; the function stays the same.
 
         Args:
@@ -313,7 +313,7 @@ class MLP(nn.Module):
         if self.cache_data is not None and self.acts:
             self.get_act()
 
-    def auto_swap_l(self, l: int) -> None:  # noqa: E741
+    def auto_swap_l(self, l: int) -> None:
         """Exchange nodes of one hidden layer as long as that shortens the edges."""
         for i in range(self.width[l]):
             costs = []

@@ -108,6 +108,13 @@ class MultKAN(nn.Module):
         torch.Size([100, 1])
     """
 
+    node_scores_all: list[Tensor]
+    edge_scores_all: list[Tensor]
+    subnode_scores_all: list[Tensor]
+    node_attribute_scores: list[Any]
+    symbolic_acts: list[list[Any]]
+    symbolic_acts_premult: list[list[Any]]
+
     def __init__(
         self,
         width: Sequence[Any],
@@ -178,6 +185,7 @@ class MultKAN(nn.Module):
         self.sp_trainable, self.sb_trainable = sp_trainable, sb_trainable
         self.sparse_init = sparse_init
         self.input_id = torch.arange(incoming[0])
+        self.input_width = incoming[0]
         self.auto_save, self.ckpt_path = auto_save, ckpt_path
         self.state_id, self.round = state_id, round
         self.versions: list[_checkpoints.Version] = []
@@ -325,15 +333,14 @@ class MultKAN(nn.Module):
         if not isinstance(x, Tensor) or x.ndim != 2:
             shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise ShapeError(f"Inputs have the shape (batch, inputs), got {shape}.")
-        wide = int(self.input_id.max()) + 1
-        if x.shape[1] == len(self.input_id) and x.shape[1] < wide:
-            pass  # the kept inputs alone
-        elif x.shape[1] < wide or (x.shape[1] != wide and len(self.input_id) == wide):
+        wide, kept = self.input_width, len(self.input_id)
+        if x.shape[1] not in (wide, kept):
+            alone = "" if kept == wide else f", or the {kept} that were kept alone"
             raise ShapeError(
-                f"This network takes inputs of shape (batch, {wide}), got {tuple(x.shape)}."
+                f"This network takes inputs of shape (batch, {wide}){alone}, got {tuple(x.shape)}."
             )
-        else:
-            x = x[:, self.input_id]
+        if x.shape[1] == wide:
+            x = x[:, self.input_id.to(x.device)]
         return x.to(device=self.device, dtype=self.dtype)
 
     def forward(self, x: Tensor, singularity_avoiding: bool = False, y_th: float = 10.0) -> Tensor:
@@ -360,7 +367,8 @@ class MultKAN(nn.Module):
         self.node_scores, self.edge_scores, self.subnode_scores = scores
         self.acts = [passes[0].x.detach(), *(p.nodes.detach() for p in passes)]
         for p in passes:
-            assert p.numeric is not None and p.spline is not None
+            assert p.numeric is not None
+            assert p.spline is not None
             post = p.numeric if p.symbolic is None else p.numeric + p.symbolic
             spread = deviation(p.x) + 0.1  # (inputs,)
             size = deviation(post)
@@ -415,6 +423,7 @@ class MultKAN(nn.Module):
         """Give the penalty of the last evaluation: size and entropy of edges, and coefficients."""
         if reg_metric not in METRICS:
             raise ConfigError(f"reg_metric is one of {', '.join(METRICS)}, got {reg_metric!r}.")
+        scales: Sequence[Tensor]
         if reg_metric == "edge_forward_spline_n":
             scales = self.acts_scale_spline
         elif reg_metric == "edge_forward_sum":
@@ -477,11 +486,7 @@ class MultKAN(nn.Module):
         return {"test_loss": error.item(), "n_edge": self.n_edge, "n_grid": self.grid}
 
     def get_range(
-        self,
-        l: int,
-        i: int,
-        j: int,
-        verbose: bool = True,  # noqa: E741
+        self, l: int, i: int, j: int, verbose: bool = True
     ) -> tuple[float, float, float, float]:
         """Give the range of what comes into an edge and of what goes out."""
         x, y = self.edge_values(l, i, j)
@@ -491,14 +496,14 @@ class MultKAN(nn.Module):
             print(f"y range: [{ends[2]:.2f}, {ends[3]:.2f}]")
         return ends
 
-    def edge_values(self, l: int, i: int, j: int) -> tuple[Tensor, Tensor]:  # noqa: E741
+    def edge_values(self, l: int, i: int, j: int) -> tuple[Tensor, Tensor]:
         """Give what came into an edge and what went out, (batch,) each."""
         self.check_edge(l, i, j)
         self.need_acts()
         assert self.acts is not None
         return self.acts[l][:, i], self.spline_postacts[l][:, j, i]
 
-    def check_edge(self, l: int, i: int, j: int) -> None:  # noqa: E741
+    def check_edge(self, l: int, i: int, j: int) -> None:
         """Refuse an edge that is not there."""
         if 0 <= l < self.depth and 0 <= i < self.width_in[l] and 0 <= j < self.width_out[l + 1]:
             return
@@ -513,7 +518,7 @@ class MultKAN(nn.Module):
         i: int,
         j: int,
         mode: str,
-        mask_n: float | None = None,  # noqa: E741
+        mask_n: float | None = None,
     ) -> None:
         """Let an edge be a function ("s"), a spline ("n"), their sum ("sn" or "ns"), or off."""
         self.check_edge(l, i, j)
@@ -594,7 +599,7 @@ class MultKAN(nn.Module):
         grids = _each("new_grid", new_grid, self.depth)
         finer = copy.deepcopy(self)
         with torch.no_grad():
-            for act, num in zip(finer.act_fun, grids, strict=True):
+            for (act, _), num in zip(finer.parts(), grids, strict=True):
                 old = copy.deepcopy(act)
                 act.num = num
                 act.initialize_grid_from_parent(old, old.grid[:, old.k : -old.k].T, mode="grid")
@@ -712,7 +717,7 @@ def _widths(width: Any) -> list[list[int]]:
     pairs = []
     for item in width if isinstance(width, Sequence) else ():
         pair = [item, 0] if isinstance(item, Integral) else list(item)
-        if len(pair) != 2 or not all(isinstance(n, Integral) and n >= 0 for n in pair):
+        if len(pair) != 2 or not all(isinstance(n, Integral) and int(n) >= 0 for n in pair):
             break
         pairs.append([int(n) for n in pair])
     if not isinstance(width, Sequence) or len(pairs) != len(width) or len(pairs) < 2:
@@ -744,7 +749,7 @@ def _arities(mult_arity: Any, width: list[list[int]]) -> Any:
 def _each(name: str, value: Any, depth: int) -> list[int]:
     """Give one number for each layer."""
     values = list(value) if isinstance(value, Sequence) else [value] * depth
-    if len(values) != depth or not all(isinstance(n, Integral) and n >= 1 for n in values):
+    if len(values) != depth or not all(isinstance(n, Integral) and int(n) >= 1 for n in values):
         raise ConfigError(
             f"{name} is a whole number from 1 on, or a list of {depth} of them, got {value!r}."
         )

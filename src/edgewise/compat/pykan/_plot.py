@@ -193,7 +193,7 @@ def _latex(name: Any) -> str:
     return sympy.latex(name)
 
 
-def get_fun(self: MultKAN, l: int, i: int, j: int) -> tuple[Any, Any]:  # noqa: E741
+def get_fun(self: MultKAN, l: int, i: int, j: int) -> tuple[Any, Any]:
     """Give and draw what came into an edge and what went out, in the order of the former."""
     x, y = (values.detach().cpu() for values in self.edge_values(l, i, j))
     order = x.argsort()

@@ -69,7 +69,7 @@ def owners(model: MultKAN, layer: int) -> Tensor:
 
 def attribute(
     self: MultKAN,
-    l: int | None = None,  # noqa: E741
+    l: int | None = None,
     i: int | None = None,
     out_score: Tensor | None = None,
     plot: bool = True,
@@ -116,12 +116,12 @@ def attribute(
 
 def node_attribute(self: MultKAN) -> None:
     """Score the inputs for the nodes of each layer, into `node_attribute_scores`."""
-    self.node_attribute_scores = [attribute(self, l) for l in range(1, self.depth + 1)]  # noqa: E741
+    self.node_attribute_scores = [attribute(self, l) for l in range(1, self.depth + 1)]
 
 
 def feature_interaction(
     self: MultKAN,
-    l: int,  # noqa: E741
+    l: int,
     neuron_th: float = 1e-2,
     feature_th: float = 1e-2,
 ) -> dict[tuple[int, ...], int]:
@@ -283,7 +283,7 @@ def remove_edge(
     l: int,
     i: int,
     j: int,
-    log_history: bool = True,  # noqa: E741
+    log_history: bool = True,
 ) -> None:
     """Switch an edge off, in place, spline and function."""
     self.check_edge(l, i, j)
@@ -299,7 +299,7 @@ def remove_node(
     l: int,
     i: int,
     mode: str = "all",
-    log_history: bool = True,  # noqa: E741
+    log_history: bool = True,
 ) -> None:
     """Switch off, in place, all edges that enter a node ("down"), leave it ("up"), or both ("all").
 
@@ -327,7 +327,7 @@ def remove_node(
 # order
 
 
-def swap(self: MultKAN, l: int, i1: int, i2: int, log_history: bool = True) -> None:  # noqa: E741
+def swap(self: MultKAN, l: int, i1: int, i2: int, log_history: bool = True) -> None:
     """Exchange two nodes of a hidden layer, in place; the network computes the same.
 
     Raises:
@@ -372,7 +372,7 @@ def _cost(edges: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def auto_swap_l(self: MultKAN, l: int) -> None:  # noqa: E741
+def auto_swap_l(self: MultKAN, l: int) -> None:
     """Exchange nodes of a hidden layer, in place, as long as that shortens the connections."""
     edges = _scored(self).edge_scores
     assert edges is not None
@@ -503,12 +503,13 @@ def expand_width(
     width = [list(pair) for pair in self.width]
     width[layer_id][0 if sum_bool else 1] += n_added_nodes
     self.width = width
-    if not sum_bool and not self.mult_homo:
+    if not sum_bool and not isinstance(self.mult_arity, int):
         arities = [list(each) for each in self.mult_arity]
         arities[layer_id] += added
         self.mult_arity = arities
     if layer_id == 0:
         self.input_id = torch.arange(self.width_in[0])
+        self.input_width = self.width_in[0]
         self.cache_data = None
     self.forget()
     self.log_history("expand_width")

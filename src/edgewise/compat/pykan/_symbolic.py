@@ -35,7 +35,7 @@ def _same(c: Any) -> Any:
 
 def fix_symbolic(
     self: MultKAN,
-    l: int,  # noqa: E741
+    l: int,
     i: int,
     j: int,
     fun_name: Any,
@@ -106,8 +106,8 @@ def _fit(
         return (0.0 if name == "0" else 1.0, 0.0, 0.0, float(y.mean())), share
     found: list[tuple[tuple[float, ...], float]] = []
     if name in SYMBOLIC_LIB and SYMBOLIC_LIB[name][0] is function:
-        for match in match_all(x, y, Library([primitive(name)])):
-            found.append((match.constants, match.r2))
+        matches = match_all(x, y, Library([primitive(name)]))
+        found.extend((match.constants, match.r2) for match in matches)
     default = tuple(a_range) == _RANGE and tuple(b_range) == _RANGE
     if not found or not default:
         try:
@@ -124,7 +124,7 @@ def unfix_symbolic(
     l: int,
     i: int,
     j: int,
-    log_history: bool = True,  # noqa: E741
+    log_history: bool = True,
 ) -> None:
     """Let an edge be its spline again, in place."""
     self.set_mode(l, i, j, mode="n")
@@ -154,7 +154,7 @@ def _library(lib: Sequence[str] | None) -> dict[str, Any]:
 
 def suggest_symbolic(
     self: MultKAN,
-    l: int,  # noqa: E741
+    l: int,
     i: int,
     j: int,
     a_range: tuple[float, float] = _RANGE,
