@@ -36,6 +36,7 @@ _ALL = (
     "asinsqrt",
     "atanh",
 )
+_POLYNOMIAL = ("id", "inv", "square", "invsquare", "exp")
 _SHORT = 10
 """The length of a law, in symbols and constants, up to which one in noise ends the search early."""
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
@@ -68,6 +69,7 @@ def search(
             for root in roots:
                 if root.width > 1:
                     monomial(root)
+                    polynomial(root, _POLYNOMIAL)
                     additive(root, _solve_part)
             for i in range(roots[0].width):
                 waves(roots[0], i)
@@ -189,7 +191,7 @@ def _quick(problem: Problem) -> None:
         return
     monomial(problem)
     if not problem.noise:
-        polynomial(problem, ("id", "inv", "square", "invsquare", "exp"))
+        polynomial(problem, _POLYNOMIAL)
         rational(problem, ("id", "square"))
         _bent(problem)
     elif problem.width <= 2:
