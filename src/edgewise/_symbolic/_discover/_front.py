@@ -100,6 +100,8 @@ class Front:
                 "what it leaves is neither rounding nor noise. The rows may have a smooth error of "
                 "this size, as from a numerical solution."
             )
+        if not self.finished:
+            return "No law was found so far: the search was cut off before its end."
         return "No law was found: what the marked formula leaves is not noise."
 
     def __str__(self) -> str:
