@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import sympy
 import torch
 
 import edgewise as ew
+from edgewise._symbolic._discover._front import Front
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._refine import refine, standard_errors
 from edgewise._symbolic._discover._surrogate import fit_surrogate
@@ -337,3 +339,37 @@ def test_a_steep_bend_that_passes_for_a_step_is_not_claimed() -> None:
     front = ew.discover(z, np.where(z[:, 0] > 0.3, 1.0, 0.0), progress=False, time=3)
     assert not front.found
     assert not front.exact
+
+
+SUMS: dict[str, Callable[[Any], Any]] = {
+    "four unlike terms of six inputs": (
+        lambda x: 5 / 12 * (x[0] ** 2 + x[1] ** 2 + x[2] ** 2 - 1) + 5 / 18 * np.log(x[5])
+    ),
+    "one over a sum": (
+        lambda x: 1 / (x[0] ** 2 + np.exp(x[1]) + np.sin(x[2]) + np.log(x[3]) + 2 + x[4] ** 3)
+    ),
+    "a product of unlike factors": (
+        lambda x: np.exp(x[0] ** 2 / 3) * (1 + x[1] ** 2) * np.sin(x[2]) / np.sqrt(1 + x[3])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_functions_of_one_input_are_taken_apart(name: str) -> None:
+    law = SUMS[name]
+    x = np.random.default_rng(8).uniform(0.5, 2, (400, 6))
+    front = ew.discover(x, law(x.T), time=20, progress=False, clock=process_time)
+    assert front.exact
+    far = np.random.default_rng(9).uniform(0.4, 2.2, (100, 6))
+    found = sympy.lambdify(front.best.symbols, front.best.expr, "numpy")(*far.T)
+    np.testing.assert_allclose(found, law(far.T), rtol=1e-9)
+    assert not front.best.expr.atoms(sympy.Float)  # 5/18 is made exact too
+
+
+def test_a_smooth_error_of_the_rows_is_told_from_a_law_that_was_missed() -> None:
+    formula = ew.discover(X, X[:, 0] * X[:, 1], time=5, progress=False).best
+    rough = dataclasses.replace(formula, rmse=1e-10 * formula.spread)
+    for best, words in ((rough, "right to 1e-10"), (formula, "No law")):
+        best = best if best is rough else dataclasses.replace(best, rmse=0.1 * formula.spread)
+        front = Front((best,), 0, False, False, math.nan, True, 1.0)
+        assert words in front.verdict

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import sympy
 from hypothesis import given
@@ -76,3 +78,11 @@ def test_ten_integers_by_chance() -> None:
     values = [0.137 + 0.61803398875 * k for k in range(200)]
     false = sum(snap(v, 1e-4 * v, 1.0) is not None for v in values)
     assert false <= 30
+
+
+def test_a_large_denominator_takes_a_precise_constant() -> None:
+    assert snap(5 / 18, 1e-14, 1.0).factor == Fraction(5, 18)  # type: ignore[union-attr]
+    assert snap(5 / 18, 1e-4, 1.0) is None
+    values = np.random.default_rng(2).uniform(0.1, 3, 2000)
+    false = sum(snap(v, 1e-9 * v, 1.0) is not None for v in values)
+    assert false <= 2

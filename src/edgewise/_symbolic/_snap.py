@@ -13,6 +13,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 _DENOMINATORS = 12
+_LARGE = (50, 200, 1000)
+"""Denominators up to which the nearest fractions are tried too."""
+_LARGE_BITS = 4.0
+"""What a fraction with such a denominator costs more: only a precise constant can pay it."""
 _SURDS = (2, 3, 5, 6, 7, 10)
 _PLAIN = ("1", "pi", "1/pi")
 _NONE: Mapping[str, float] = {}
@@ -77,6 +81,11 @@ def _near(value: float, error: float, constants: Mapping[str, float]) -> Iterato
     """Exact numbers in the neighborhood of a value."""
     if abs(value) < 3 * error:
         yield Exact(0.0, 0.0, Fraction(0), "1")
+    for limit in _LARGE:
+        near = Fraction(value).limit_denominator(limit)
+        if near.denominator > _DENOMINATORS and near != 0:
+            length = 2 * math.log2(abs(near.numerator)) + 2 * math.log2(near.denominator)
+            yield Exact(float(near), 1 + _LARGE_BITS + length, near, "1")
     own = {name: (size, 3.0) for name, size in constants.items()}
     for unit, (size, bits) in (_units() | own).items():
         for denominator in range(1, (_DENOMINATORS if unit in _PLAIN else 4) + 1):

@@ -10,6 +10,9 @@ from typing import Any, overload
 
 from edgewise._symbolic._formula import Formula, shorten
 
+_ACCURATE = 1e-6
+"""The error, as a share of the spread of y, of a formula that is right but for an error of y."""
+
 
 @dataclass(frozen=True)
 class Front:
@@ -90,6 +93,15 @@ class Front:
             )
         if not self.best.expr.free_symbols:
             return "No law was found: no formula of the inputs is better than the mean."
+        if self.best.rmse <= _ACCURATE * self.best.spread:
+            share = self.best.rmse / self.best.spread
+            return (
+                f"The marked formula is right to {share:.0e} of the spread of y, but not exact: "
+                "what it leaves is neither rounding nor noise. The rows may have a smooth error of "
+                "this size, as from a numerical solution."
+            )
+        if not self.finished:
+            return "No law was found so far: the search was cut off before its end."
         return "No law was found: what the marked formula leaves is not noise."
 
     def __str__(self) -> str:

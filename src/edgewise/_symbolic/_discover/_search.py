@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from edgewise._symbolic._discover._additive import additive
 from edgewise._symbolic._discover._curves import bilinear_waves, curves, waves
 from edgewise._symbolic._discover._library import enumerate_expressions, functions, products
 from edgewise._symbolic._discover._noise import is_noise
@@ -35,6 +36,7 @@ _ALL = (
     "asinsqrt",
     "atanh",
 )
+_POLYNOMIAL = ("id", "inv", "square", "invsquare", "exp")
 _SHORT = 10
 """The length of a law, in symbols and constants, up to which one in noise ends the search early."""
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
@@ -64,6 +66,11 @@ def search(
             if units is not None:
                 roots = reduced(roots[0], [units[0][i] for i in kept], units[1])
             _guess(roots[0])
+            for root in roots:
+                if root.width > 1:
+                    monomial(root)
+                    polynomial(root, _POLYNOMIAL)
+                    additive(root, _solve_part)
             for i in range(roots[0].width):
                 waves(roots[0], i)
             plans = [_Plan(root) for root in roots]
@@ -164,13 +171,27 @@ def _solve(problem: Problem, depth: int) -> None:
             return
 
 
+def _solve_part(part: Pool) -> None:
+    """Explain a function of one input, with no more effort than it takes."""
+    problem = Problem.whole(part)
+    rows = _rows(problem)
+    x = problem.x[rows]
+    monomial(problem)
+    low_degree(problem, ("id", "inv", "square", "invsquare"))
+    for library in (enumerate_expressions(x, 300, 5), curves(x)):
+        regress(problem, library, rows, _PLAIN, pairs=300, offers=3, deep=3)
+        if part.explained():
+            return
+    _one(problem, 1)
+
+
 def _quick(problem: Problem) -> None:
     if problem.width == 0:
         problem.offer(("c", float(np.mean(problem.y))))
         return
     monomial(problem)
     if not problem.noise:
-        polynomial(problem, ("id", "inv", "square", "invsquare", "exp"))
+        polynomial(problem, _POLYNOMIAL)
         rational(problem, ("id", "square"))
         _bent(problem)
     elif problem.width <= 2:
