@@ -48,7 +48,8 @@ def test_other_shapes_than_a_sum(shape: str) -> None:
     y = g * h if shape == "a product" else -np.exp(g + h)
     held = np.arange(len(y)) % 5 == 0
     rest = (Z[held], y[held])
-    best = read_networks(Z[~held], y[~held], rest, ("x_1", "x_2"), {}, float(y.std()))[0]
+    limit = float(y.std())
+    best = read_networks(Z[~held], y[~held], rest, ("x_1", "x_2"), {}, limit, seconds=120)[0]
     assert len(best.numeric) == 1
     assert "cos(2*x_1)" in str(best.expr) or "sin(2*x_1" in str(best.expr)
     assert best.r2 > 0.999

@@ -33,6 +33,7 @@ def read_networks(
     names: tuple[str, ...],
     given: Mapping[str, float],
     limit: float,
+    seconds: float = _SECONDS,
 ) -> list[Formula]:
     """Fit networks in which each input has one function, and name what has a name.
 
@@ -43,6 +44,7 @@ def read_networks(
         names: What the inputs are called.
         given: Named numbers that may stand in the formula.
         limit: The error on the rows held out that they have to stay below.
+        seconds: The budget of each fit, and of the reading of each network.
 
     Returns:
         Formulas, those with the fewest numeric edges first, and of these the one that errs least.
@@ -50,7 +52,7 @@ def read_networks(
     networks: list[tuple[float, KAN]] = []
     for model in _shapes(y, x.shape[1]):
         with suppress(EdgewiseError):
-            result = fit(model, x, y, held_out=held, seed=0, time=_SECONDS, progress=False)
+            result = fit(model, x, y, held_out=held, seed=0, time=seconds, progress=False)
             with torch.no_grad():
                 r = result.model(torch.from_numpy(held[0])).numpy()[:, 0] - held[1]
             networks.append((float(np.sqrt(np.mean(r * r))), result.model))
@@ -67,7 +69,7 @@ def read_networks(
                         names=names,
                         constants=given,
                         held_out=held,
-                        time=_SECONDS,
+                        time=seconds,
                         progress=False,
                     )
                 )

@@ -135,11 +135,12 @@ def fit(
     large = math.prod(gn.extent(work, task)) > _LARGE
     least, patience = (1e-3, 6) if large else (1e-6, 6)
     scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
+    limit = steps
     if scout and whole and not large:
         _scout(work, task, every > 0 and start_grid_update_step <= 0)
-    limit = steps
+        limit = steps - _SCOUT  # so many has the best start behind it
     if opt == "Adam" and isinstance(stepper, gn.LevenbergMarquardt):
-        limit = min(steps, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
+        limit = min(limit, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
     best, idle = None, 0
     bar = _bar(steps)
     for step in bar:
@@ -298,7 +299,7 @@ def _stepper(opt: str, work: MultKAN, task: gn.Task, lr: float, other: str) -> g
     """Levenberg–Marquardt if all rows count and it can be; what was asked for otherwise."""
     if opt == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
-    if not isinstance(task.rule, gn.Other) and gn.fits_memory(work, task):
+    if not isinstance(task.rule, gn.Other) and gn.is_factored(work, task):
         return gn.LevenbergMarquardt(work)
     if other == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
@@ -341,7 +342,7 @@ def _best_start(
         with torch.no_grad():
             loss = float(task.loss(work.walk(task.x, *task.guard, full=False)[-1].nodes))
         good = good or loss < 0.01 * spread
-        if loss < 0.01 * spread and start >= (2 if task.lamb else 0):
+        if good:
             break
     gn.restore(work, min(scores, key=lambda pair: pair[0])[1])
     return good
@@ -365,13 +366,14 @@ def _bar(steps: int) -> Any:
 def _note(
     results: dict[str, list[Any]], work: MultKAN, task: gn.Task, data: tuple[Tensor, ...]
 ) -> None:
-    train = task.loss(work.walk(task.x, *task.guard, full=False)[-1].nodes)
+    passes = work.walk(task.x, *task.guard)
+    train, charge = task.loss(passes[-1].nodes), task.penalize(work, passes)[0]
     x, y = data[2:]
     test = task.rule.loss(work.walk(x, *task.guard, full=False)[-1].nodes, y)
     kind = torch.get_default_dtype()
     results["train_loss"].append(train.sqrt().to(kind).cpu().numpy())
     results["test_loss"].append(test.sqrt().to(kind).cpu().numpy())
-    results["reg"].append(task.penalty(work).to(kind).cpu().numpy())
+    results["reg"].append(charge.to(kind).cpu().numpy())
 
 
 @torch.no_grad()

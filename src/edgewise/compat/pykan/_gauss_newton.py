@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN, Pass
 
 _ENTRIES = 60_000_000
-_SMALL = 2500
+_MOST = 1000
+"""With more parameters a step takes longer than what it saves."""
 
 
 class Rule(ABC):
@@ -285,47 +286,24 @@ class System:
     def __init__(
         self, places: Places, J: Tensor, g: Tensor, extra: list[tuple[Tensor, Tensor]]
     ) -> None:
-        self.places, self.J, self.g = places, J, g
-        self.diagonal = J.square().sum(0)
-        self.dual = J.shape[1] > _SMALL
-        self.extra = torch.zeros_like(g)
-        self.H: Tensor | None = None
-        if not self.dual:
-            self.H = J.T @ J
+        self.places, self.g = places, g
+        self.H = J.T @ J
+        largest = float(self.H.diagonal().max()) if len(g) else 0.0
         for at, blocks in extra:  # (edges, n), (edges, n, n)
-            size = blocks.diagonal(dim1=1, dim2=2)
-            self.extra.index_put_((at,), size, accumulate=True)
-            if self.H is not None:
-                rows, columns = at.unsqueeze(2).expand_as(blocks), at.unsqueeze(1).expand_as(blocks)
-                self.H.index_put_((rows, columns), blocks, accumulate=True)
-        largest = float(self.diagonal.max()) if len(g) else 0.0
-        floor = 1e-12 * largest if largest > 0 else 1.0
-        self.scale = (self.diagonal + self.extra).clamp_min(floor)
+            rows, columns = at.unsqueeze(2).expand_as(blocks), at.unsqueeze(1).expand_as(blocks)
+            self.H.index_put_((rows, columns), blocks, accumulate=True)
+        self.scale = self.H.diagonal().clamp_min(1e-12 * largest if largest > 0 else 1.0)
 
     def solve(self, damping: float) -> Tensor | None:
         """Give the step, or None if the matrix is not positive definite."""
-        if self.H is not None:
-            L, failed = torch.linalg.cholesky_ex(self.H + torch.diag(damping * self.scale))
-            if int(failed):
-                return None
-            return torch.cholesky_solve(-self.g.unsqueeze(1), L).squeeze(1)
-        inverse = 1 / (max(damping, 1e-12) * self.scale + self.extra)
-        scaled = self.J * inverse  # (rows, parameters)
-        small = scaled @ self.J.T
-        small.diagonal().add_(1.0)
-        L, failed = torch.linalg.cholesky_ex(small)
+        L, failed = torch.linalg.cholesky_ex(self.H + torch.diag(damping * self.scale))
         if int(failed):
             return None
-        inner = torch.cholesky_solve((scaled @ self.g).unsqueeze(1), L).squeeze(1)
-        return -inverse * self.g + scaled.T @ inner
+        return torch.cholesky_solve(-self.g.unsqueeze(1), L).squeeze(1)
 
     def foreseen(self, delta: Tensor) -> float:
         """How much lower the quadratic model is after the step."""
-        if self.H is not None:
-            bent = delta @ (self.H @ delta)
-        else:
-            bent = (self.J @ delta).square().sum() + (self.extra * delta.square()).sum()
-        return -float(self.g @ delta + 0.5 * bent)
+        return -float(self.g @ delta + 0.5 * delta @ (self.H @ delta))
 
 
 def linearize(model: MultKAN, task: Task) -> System | None:
@@ -520,10 +498,10 @@ def extent(model: MultKAN, task: Task) -> tuple[int, int]:
     return len(task.x) * model.width_in[-1], count
 
 
-def fits_memory(model: MultKAN, task: Task) -> bool:
-    """Whether a Jacobian can be held, and one of its sides is short enough to be factored."""
+def is_factored(model: MultKAN, task: Task) -> bool:
+    """Whether a Jacobian can be held, and its normal equations are soon solved."""
     rows, count = extent(model, task)
-    return rows * count <= _ENTRIES and min(rows, count) <= 2 * _SMALL
+    return rows * count <= _ENTRIES and count <= _MOST
 
 
 @torch.no_grad()
