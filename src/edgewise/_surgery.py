@@ -134,7 +134,7 @@ def select_inputs(
         x: Inputs that represent the data. Needed where edges leave the other inputs.
 
     Returns:
-        A network that takes `x[:, inputs]`.
+        A network that takes the columns `inputs` of what the model took.
 
     Raises:
         ConfigError: If an input is named twice or is not there, none is left, or x is missing.
