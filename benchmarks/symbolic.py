@@ -78,7 +78,9 @@ def is_equal(found: sympy.Expr, row: dict[str, str], tolerance: float = 1e-9) ->
         r = values(found, symbols, x) - y
         size = np.maximum(np.abs(y), np.median(np.abs(y)))
         if not (np.abs(r) <= tolerance * size).all():
-            return False
+            # rounding: 1 - tanh(u) has few digits where exp(-u) has all
+            small = sympy.count_ops(found) < 40 and found.has(sympy.tanh)
+            return small and sympy.simplify((found - expr).rewrite(sympy.exp)) == 0
     return True
 
 
