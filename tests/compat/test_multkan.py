@@ -268,6 +268,18 @@ def test_growing_does_not_change_the_function() -> None:
     torch.testing.assert_close(model(torch.cat([rows(50, 1), x], 1)), hello(x))
 
 
+def test_splines_that_are_added_do_not_intrude() -> None:
+    model, x = KAN(width=[2, [2, 2], [1, 1], 1], seed=0), rows()
+    model.fix_symbolic(0, 0, 0, "sin", fit_params_bool=False)
+    for edge in ((0, 0, 2), (0, 1, 2), (0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 3, 2)):
+        model.remove_edge(*edge)  # a factor and a node that nothing enters, but that lead somewhere
+    before, count = model(x), model.n_edge
+    model.perturb()
+    torch.testing.assert_close(model(x), before)
+    model.perturb(mode="all")
+    assert model.n_edge > count
+
+
 def test_a_module_has_no_edges_to_others() -> None:
     model = KAN(width=[4, 2, 1], seed=0)
     model.module(0, "[0,1]->[0]")

@@ -299,7 +299,7 @@ def _stepper(opt: str, work: MultKAN, task: gn.Task, lr: float, other: str) -> g
     """Levenberg–Marquardt if all rows count and it can be; what was asked for otherwise."""
     if opt == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
-    if not isinstance(task.rule, gn.Other) and gn.is_factored(work, task):
+    if isinstance(task.rule, gn.Curved) and gn.is_factored(work, task):
         return gn.LevenbergMarquardt(work)
     if other == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
@@ -328,6 +328,7 @@ def _best_start(
     work: MultKAN, task: gn.Task, first: list[Tensor], update: bool, starts: int, steps: int
 ) -> bool:
     """Take some steps from each start and go to the best; whether it explains the labels."""
+    assert isinstance(task.rule, gn.Curved)
     scores, spread, good = [], task.rule.spread(task.y), False
     for start in range(starts):
         gn.restore(work, first)

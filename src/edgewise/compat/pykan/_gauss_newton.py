@@ -29,11 +29,15 @@ _MOST = 1000
 
 
 class Rule(ABC):
-    """A loss: a mean over rows, and its Gauss–Newton root."""
+    """A loss: a mean over rows."""
 
     @abstractmethod
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Give the mean."""
+
+
+class Curved(Rule):
+    """A loss whose second derivatives are known."""
 
     @abstractmethod
     def root(self, prediction: Tensor, y: Tensor) -> Tensor:
@@ -44,7 +48,7 @@ class Rule(ABC):
         """Give the loss of the best constant."""
 
 
-class Squares(Rule):
+class Squares(Curved):
     """The mean square over rows and outputs."""
 
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ class Squares(Rule):
         return float((y - y.mean(0)).square().mean())
 
 
-class Classes(Rule):
+class Classes(Curved):
     """The cross-entropy of class labels."""
 
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
@@ -89,14 +93,6 @@ class Other(Rule):
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Give its value."""
         return self.function(prediction, y)
-
-    def root(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Never asked for: nothing is known of it."""
-        raise NotImplementedError
-
-    def spread(self, y: Tensor) -> float:
-        """Give no value: nothing is known of it."""
-        return math.nan
 
 
 @dataclass(frozen=True)
@@ -125,10 +121,6 @@ class Task:
         """Give the mean loss."""
         return self.rule.loss(prediction, self.y)
 
-    def penalty(self, model: MultKAN) -> Tensor:
-        """Give the penalty."""
-        return self.penalize(model, model.walk(self.x, *self.guard))[0]
-
     def penalize(self, model: MultKAN, passes: list[Pass]) -> tuple[Tensor, list[Tensor]]:
         """Give the penalty, and the standard deviations of edges that it is made of."""
         from edgewise.compat.pykan._network import coefficients, deviation, penalty
@@ -138,8 +130,8 @@ class Task:
         sizes, spreads = [], []
         for p in passes:
             assert p.numeric is not None
-            both = whole and p.symbolic is not None
-            sizes.append(deviation(p.numeric + p.symbolic if both else p.numeric))  # type: ignore
+            named = p.symbolic if whole else None
+            sizes.append(deviation(p.numeric if named is None else p.numeric + named))
             spreads.append(deviation(p.x) + 0.1)
         if self.metric in ("edge_forward_spline_n", "edge_forward_sum"):
             scales = [size / spread for size, spread in zip(sizes, spreads, strict=True)]
@@ -312,6 +304,7 @@ def linearize(model: MultKAN, task: Task) -> System | None:
     output = passes[-1].nodes
     value = task.loss(output)
     rows = len(task.x)
+    assert isinstance(task.rule, Curved)
     root = task.rule.root(output.detach(), task.y)
     wanted = [t for p in passes for t in (p.sums, p.subnodes, p.nodes)]
     signals = []

@@ -545,21 +545,34 @@ def perturb(self: MultKAN, mag: float = 1.0, mode: str = "non-intrusive") -> Non
 
     Args:
         mag: The mask of the splines.
-        mode: "non-intrusive" adds only what leaves the output as it is: edges into nodes without
-            functions, and in the last layer splines of weight 0; "minimal" adds a spline to each
-            function; "all" to every edge.
+        mode: "non-intrusive" adds only what leaves the output as it is: edges into nodes that
+            nothing enters or leaves, and in the last layer splines of weight 0; "minimal" adds a
+            spline to each function; "all" to every edge.
     """
     if mode not in ("non-intrusive", "all", "minimal"):
         raise ConfigError(f"mode is 'non-intrusive', 'all' or 'minimal', got {mode!r}.")
-    for layer, (act, symbolic) in enumerate(self.parts()):
-        named = torch.tensor([[name != "0" for name in row] for row in symbolic.funs_name])
-        idle = ~named.any(1, keepdim=True)  # nodes that no function enters
+    named = [
+        torch.tensor([[name != "0" for name in row] for row in symbolic.funs_name])
+        for _, symbolic in self.parts()
+    ]
+    used = [
+        on | (act.mask.data.T != 0).cpu() for on, (act, _) in zip(named, self.parts(), strict=True)
+    ]
+    for layer, (act, _) in enumerate(self.parts()):
         if mode == "all":
-            chosen = torch.ones_like(named)
+            chosen = torch.ones_like(named[layer])
         elif mode == "minimal":
-            chosen = named
+            chosen = named[layer]
         elif layer < self.depth - 1:
-            chosen = idle.expand_as(named)
+            busy = used[layer + 1].any(0)
+            entered = (
+                used[layer].any(1).split([1] * self.width[layer + 1][0] + self.arities(layer + 1))
+            )
+            idle = [
+                ~(factors.any() | node).expand_as(factors)
+                for factors, node in zip(entered, busy, strict=True)
+            ]
+            chosen = torch.cat(idle).unsqueeze(1).expand_as(named[layer])
         else:
             fresh = (act.mask.data == 0).cpu()
             act.mask.data[fresh] = 1.0
