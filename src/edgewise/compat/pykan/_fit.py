@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise.compat.pykan import _gauss_newton as gn
+from edgewise.compat.pykan import _objective as objective
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -113,7 +114,7 @@ def fit(
     work = copy.deepcopy(self).double()
     work.save_act = True
     rule = _rule(work, data, loss_fn)
-    task = gn.Task(
+    task = objective.Task(
         *data[:2],
         rule,
         lamb,
@@ -255,7 +256,7 @@ def labels_for(model: MultKAN, prediction: Tensor, y: Tensor) -> Tensor:
     return y.to(prediction)
 
 
-def _rule(work: MultKAN, data: tuple[Tensor, ...], loss_fn: Any) -> gn.Rule:
+def _rule(work: MultKAN, data: tuple[Tensor, ...], loss_fn: Any) -> objective.Rule:
     """Recognize the loss."""
     x, y = data[:2]
     with torch.no_grad():
@@ -263,7 +264,7 @@ def _rule(work: MultKAN, data: tuple[Tensor, ...], loss_fn: Any) -> gn.Rule:
     if loss_fn is None or (type(loss_fn) is nn.MSELoss and loss_fn.reduction == "mean"):
         for labels in (y[:8], data[3][:8]):
             labels_for(work, prediction[: len(labels)], labels)
-        return gn.Squares()
+        return objective.Squares()
     plain = type(loss_fn) is nn.CrossEntropyLoss and loss_fn.weight is None
     entropy = loss_fn is nn.functional.cross_entropy or (
         plain and loss_fn.reduction == "mean" and loss_fn.label_smoothing == 0
@@ -274,11 +275,11 @@ def _rule(work: MultKAN, data: tuple[Tensor, ...], loss_fn: Any) -> gn.Rule:
                 f"Class labels are from 0 to {prediction.shape[1] - 1}, one for each output, "
                 f"got {int(y.min())} to {int(y.max())}."
             )
-        return gn.Classes()
+        return objective.Classes()
     alike = y.shape[:1] + prediction.shape[1:] == y.shape and y.is_floating_point()
     if alike and _is_square(loss_fn, prediction):
-        return gn.Squares()
-    return gn.Other(loss_fn)
+        return objective.Squares()
+    return objective.Other(loss_fn)
 
 
 def _is_square(loss_fn: Any, like: Tensor) -> bool:
@@ -295,11 +296,11 @@ def _is_square(loss_fn: Any, like: Tensor) -> bool:
     return True
 
 
-def _stepper(opt: str, work: MultKAN, task: gn.Task, lr: float, other: str) -> gn.Stepper:
+def _stepper(opt: str, work: MultKAN, task: objective.Task, lr: float, other: str) -> gn.Stepper:
     """Levenberg–Marquardt if all rows count and it can be; what was asked for otherwise."""
     if opt == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
-    if isinstance(task.rule, gn.Curved) and gn.is_factored(work, task):
+    if isinstance(task.rule, objective.Curved) and gn.is_factored(work, task):
         return gn.LevenbergMarquardt(work)
     if other == "Adam":
         return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
@@ -315,7 +316,7 @@ def _trained(work: MultKAN) -> list[nn.Parameter]:
     return trained
 
 
-def _scout(work: MultKAN, task: gn.Task, update: bool) -> None:
+def _scout(work: MultKAN, task: objective.Task, update: bool) -> None:
     """Go on from the best of a few starts, if the first one gets stuck."""
     first = gn.snapshot(work)
     if not _best_start(work, task, first, update, _STARTS, _SCOUT) and work.depth > 2:
@@ -325,10 +326,10 @@ def _scout(work: MultKAN, task: gn.Task, update: bool) -> None:
 
 
 def _best_start(
-    work: MultKAN, task: gn.Task, first: list[Tensor], update: bool, starts: int, steps: int
+    work: MultKAN, task: objective.Task, first: list[Tensor], update: bool, starts: int, steps: int
 ) -> bool:
     """Take some steps from each start and go to the best; whether it explains the labels."""
-    assert isinstance(task.rule, gn.Curved)
+    assert isinstance(task.rule, objective.Curved)
     scores, spread, good = [], task.rule.spread(task.y), False
     for start in range(starts):
         gn.restore(work, first)
@@ -349,7 +350,7 @@ def _best_start(
     return good
 
 
-def _batch(task: gn.Task, batch: int, draw: torch.Generator) -> gn.Task:
+def _batch(task: objective.Task, batch: int, draw: torch.Generator) -> objective.Task:
     rows = len(task.x)
     if batch == -1 or batch >= rows:
         return task
@@ -365,10 +366,12 @@ def _bar(steps: int) -> Any:
 
 @torch.no_grad()
 def _note(
-    results: dict[str, list[Any]], work: MultKAN, task: gn.Task, data: tuple[Tensor, ...]
+    results: dict[str, list[Any]], work: MultKAN, task: objective.Task, data: tuple[Tensor, ...]
 ) -> None:
     passes = work.walk(task.x, *task.guard)
-    train, charge = task.loss(passes[-1].nodes), task.penalize(work, passes)[0]
+    coefs = [act.coef for act, _ in work.parts()]
+    train = task.loss(passes[-1].nodes)
+    charge = task.penalize(work, passes) + task.of_coefficients(coefs)
     x, y = data[2:]
     test = task.rule.loss(work.walk(x, *task.guard, full=False)[-1].nodes, y)
     kind = torch.get_default_dtype()

@@ -1,156 +1,29 @@
 r"""Steps on pykan's objective: Levenberg–Marquardt, or what torch has.
 
-With d the derivative of an output in the sum that an edge enters, the columns of the Jacobian are
-:math:`m\,d\,(B_1(x), \ldots, B_n(x), b(x))`: edges are linear in their coefficients. The penalty
-is a function of the edges' standard deviations s; its gradient is exact, and its second derivatives
-are those of the quadratic function that touches it from above, w s² / (2 s0) for w s.
+The penalty is a function of the edges' standard deviations s; its gradient is exact, and its second
+derivatives are those of the quadratic function that touches it from above, w s² / (2 s0) for w s.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgewise._kernels._splines import dense_splines
-from edgewise.compat.pykan._layers import project, zero
+from edgewise._kernels import Columns, gram, mirror, pull
+from edgewise.compat.pykan._layers import project
+from edgewise.compat.pykan._objective import Curved, Task
+from edgewise.compat.pykan._trace import Layer, Trace
 
 if TYPE_CHECKING:
-    from edgewise.compat.pykan._network import MultKAN, Pass
+    from edgewise.compat.pykan._network import MultKAN
 
 _ENTRIES = 60_000_000
 _MOST = 1000
 """With more parameters a step takes longer than what it saves."""
-
-
-class Rule(ABC):
-    """A loss: a mean over rows."""
-
-    @abstractmethod
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give the mean."""
-
-
-class Curved(Rule):
-    """A loss whose second derivatives are known."""
-
-    @abstractmethod
-    def root(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give R (batch, rows, outputs), where R^T R / batch are the second derivatives."""
-
-    @abstractmethod
-    def spread(self, y: Tensor) -> float:
-        """Give the loss of the best constant."""
-
-
-class Squares(Curved):
-    """The mean square over rows and outputs."""
-
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give the mean."""
-        return (prediction - y.reshape(prediction.shape)).square().mean()
-
-    def root(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give multiples of the identity."""
-        n = prediction.shape[1]
-        eye = torch.eye(n, dtype=prediction.dtype, device=prediction.device)
-        return (eye * math.sqrt(2 / n)).expand(len(prediction), n, n)
-
-    def spread(self, y: Tensor) -> float:
-        """Give the variance."""
-        return float((y - y.mean(0)).square().mean())
-
-
-class Classes(Curved):
-    """The cross-entropy of class labels."""
-
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give the mean."""
-        return nn.functional.cross_entropy(prediction, y)
-
-    def root(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give R with R^T R = diag(p) - p p^T."""
-        p = prediction.softmax(1)
-        return torch.diag_embed(p.sqrt()) - p.sqrt().unsqueeze(2) * p.unsqueeze(1)
-
-    def spread(self, y: Tensor) -> float:
-        """Give the entropy of the labels."""
-        share = torch.bincount(y).double() / len(y)
-        return -float(torch.xlogy(share, share).sum())
-
-
-class Other(Rule):
-    """A function of the caller's."""
-
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.function = function
-
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give its value."""
-        return self.function(prediction, y)
-
-
-@dataclass(frozen=True)
-class Task:
-    """Rows, a loss and a penalty."""
-
-    x: Tensor
-    y: Tensor
-    rule: Rule
-    lamb: float
-    weights: tuple[float, float, float, float]
-    metric: str
-    singularity_avoiding: bool
-    y_th: float
-
-    @property
-    def guard(self) -> tuple[bool, float]:
-        """What `walk` wants to know of singularities."""
-        return self.singularity_avoiding, self.y_th
-
-    def part(self, rows: Tensor) -> Task:
-        """Take some rows."""
-        return replace(self, x=self.x[rows], y=self.y[rows])
-
-    def loss(self, prediction: Tensor) -> Tensor:
-        """Give the mean loss."""
-        return self.rule.loss(prediction, self.y)
-
-    def penalize(self, model: MultKAN, passes: list[Pass]) -> tuple[Tensor, list[Tensor]]:
-        """Give the penalty, and the standard deviations of edges that it is made of."""
-        from edgewise.compat.pykan._network import coefficients, deviation, penalty
-        from edgewise.compat.pykan._surgery import backward_scores
-
-        whole = self.metric not in ("edge_forward_spline_n", "edge_forward_spline_u")
-        sizes, spreads = [], []
-        for p in passes:
-            assert p.numeric is not None
-            named = p.symbolic if whole else None
-            sizes.append(deviation(p.numeric if named is None else p.numeric + named))
-            spreads.append(deviation(p.x) + 0.1)
-        if self.metric in ("edge_forward_spline_n", "edge_forward_sum"):
-            scales = [size / spread for size, spread in zip(sizes, spreads, strict=True)]
-        elif self.metric == "edge_forward_spline_u":
-            scales = sizes
-        else:
-            sums = [deviation(p.sums).detach() for p in passes]
-            if self.metric == "edge_backward":
-                scales = [e.mean(0) for e in backward_scores(model, sizes, sums).edges]
-            else:
-                nodes = backward_scores(model, sizes, sums).nodes
-                scales = [
-                    backward_scores(model, sizes[:n], sums[:n], nodes[n].mean(0)).nodes[0]
-                    for n in range(1, model.depth + 1)
-                ]
-        l1, entropy, coef, diff = self.weights
-        total = penalty(scales, l1, entropy)
-        layers = [act.coef for act, _ in model.parts()]
-        return total + coefficients(layers, coef, diff), sizes
 
 
 class Stepper(ABC):
@@ -184,7 +57,9 @@ class Torch(Stepper):
             passes = self.model.walk(task.x, *task.guard, full=task.lamb > 0)
             value = task.loss(passes[-1].nodes)
             if task.lamb > 0:
-                value = value + task.lamb * task.penalize(self.model, passes)[0]
+                value = value + task.lamb * task.penalize(self.model, passes)
+                coefs = [act.coef for act, _ in self.model.parts()]
+                value = value + task.lamb * task.of_coefficients(coefs)
             value.backward()
             return value.detach()
 
@@ -197,98 +72,299 @@ class LevenbergMarquardt(Stepper):
     def __init__(self, model: MultKAN) -> None:
         merge(model)
         self.model, self.damping, self.growth = model, 1e-2, 2.0
-        self.value: float | None = None
-        self.seen: Task | None = None
+        self.point: Point | None = None
+        self.frame: Frame | None = None
 
     def forget(self) -> None:
         """Evaluate the objective anew."""
-        self.value = None
+        self.point = self.frame = None
 
-    def objective(self, task: Task) -> float:
-        """Give loss + lamb penalty; infinite where there is none."""
-        with torch.no_grad():
-            passes = self.model.walk(task.x, *task.guard, full=task.lamb > 0)
-            value = task.loss(passes[-1].nodes)
-            if task.lamb > 0:
-                value = value + task.lamb * task.penalize(self.model, passes)[0]
-        return float(value) if bool(value.isfinite()) else math.inf
-
+    @torch.no_grad()
     def step(self, task: Task) -> float:
         """Take one step that lowers the objective, if there is one."""
-        if self.value is None or self.seen is not task:
-            self.value, self.seen = self.objective(task), task
-        system = linearize(self.model, task)
-        if system is None or not math.isfinite(self.value):
-            return self.value
-        start = system.places.read()
+        if self.frame is None or self.frame.task is not task:
+            self.frame, self.point = Frame(self.model, task), None
+        frame = self.frame
+        point = self.point = frame.evaluate() if self.point is None else self.point
+        if not frame.places.size or not math.isfinite(point.value):
+            return point.value
+        system = frame.linearize(point)
+        start = frame.places.read()
         for _ in range(8):
             delta = system.solve(self.damping)
             if delta is None:
                 self.damping = max(self.damping, 1e-14) * 10
                 continue
-            system.places.write(start + delta)
-            new = self.objective(task)
-            if new < self.value:
+            frame.places.write(start, delta)
+            new = frame.evaluate()
+            if new.value < point.value:
                 foreseen = system.foreseen(delta)
-                gain = min((self.value - new) / max(foreseen, 1e-300), 1e3)
+                gain = min((point.value - new.value) / max(foreseen, 1e-300), 1e3)
                 shrink = max(0.05, 1 - (2 * gain - 1) ** 3)
                 self.damping = max(self.damping * min(shrink, 2.0), 1e-14)
-                self.growth, self.value = 2.0, new
-                return new
+                self.growth, self.point = 2.0, new
+                return new.value
             self.damping, self.growth = self.damping * self.growth, 2 * self.growth
-        system.places.write(start)
+        frame.places.write(start, torch.zeros_like(start))
         self.growth = 2.0
-        return self.value
+        return point.value
+
+
+class Point(NamedTuple):
+    """The objective at some parameters: infinite where there is none."""
+
+    value: float
+    loss: Tensor
+    traces: list[Trace]
+    edges: list[tuple[Tensor, Tensor]]
+    sizes: list[Tensor]
+    spreads: list[Tensor]
+    sums: list[Tensor]
+
+
+class Frame:
+    """A network whose masks and grids stay as they are, and rows."""
+
+    def __init__(self, model: MultKAN, task: Task) -> None:
+        self.model, self.task = model, task
+        self.layers = [Layer(model, n, task.guard) for n in range(model.depth)]
+        self.places = Places()
+        self.at = [self._place(n, layer) for n, layer in enumerate(self.layers)]
+
+    def _place(self, number: int, layer: Layer) -> Tensor:
+        """Say where a layer's numbers stand; give the places of edges (sums, inputs, n + 1)."""
+        act, symbolic, places = layer.act, layer.symbolic, self.places
+        outputs, inputs = layer.base_factor.shape
+        at = torch.full((outputs, inputs, layer.size + 1), -1, device=act.coef.device)
+        each = torch.arange(layer.size, device=at.device)
+        j, i = layer.splines.unbind(1)
+        index = ((i * outputs + j).unsqueeze(1) * layer.size + each).flatten()
+        factor = layer.spline_factor[j, i].repeat_interleave(layer.size)
+        at[j, i, :-1] = places.add(act.coef, index, factor).view(-1, layer.size)
+        j, i = layer.bases.unbind(1)
+        at[j, i, -1] = places.add(act.scale_base, i * outputs + j, layer.base_factor[j, i])
+        if symbolic.affine.requires_grad:
+            for j_, i_ in layer.active:
+                if symbolic.funs_name[j_][i_] != "0":
+                    first = 4 * (j_ * symbolic.in_dim + i_)
+                    places.add(symbolic.affine, torch.arange(first, first + 4, device=at.device))
+        if layer.affine:
+            for scale, bias in (
+                (self.model.subnode_scale[number], self.model.subnode_bias[number]),
+                (self.model.node_scale[number], self.model.node_bias[number]),
+            ):
+                every = torch.arange(scale.numel(), device=at.device)
+                places.add(scale, every)
+                places.add(bias, every)
+        return at
+
+    def evaluate(self) -> Point:
+        """Evaluate the objective at the present parameters."""
+        task, x, traces = self.task, self.task.x, []
+        for layer in self.layers:
+            traces.append(layer.forward(x))
+            x = traces[-1].nodes
+        loss = task.loss(x)
+        point = Point(math.inf, loss, traces, [], [], [], [])
+        value = loss
+        if task.lamb > 0:
+            point = self.measure(point)
+            value = loss + task.lamb * self.charge(point)
+        value = float(value)
+        return point._replace(value=value if math.isfinite(value) else math.inf)
+
+    def measure(self, point: Point) -> Point:
+        """Add what the penalty is made of."""
+        from edgewise.compat.pykan._network import deviation
+
+        edges = [trace.edges(self.task.whole) for trace in point.traces]
+        return point._replace(
+            edges=edges,
+            sizes=[deviation(values) for values, _ in edges],
+            spreads=[deviation(trace.x) for trace in point.traces],
+            sums=[deviation(trace.sums) for trace in point.traces],
+        )
+
+    def charge(self, point: Point) -> Tensor:
+        """Give the penalty, which `measure` has prepared."""
+        coefs = [layer.act.coef.detach() for layer in self.layers]
+        spread = self.task.charge(self.model, point.sizes, point.spreads, point.sums)
+        return spread + self.task.of_coefficients(coefs)
+
+    def linearize(self, point: Point) -> System:
+        """Give the gradient and the matrix of the objective near a point."""
+        task, rows = self.task, len(self.task.x)
+        assert isinstance(task.rule, Curved)
+        output = point.traces[-1].nodes
+        root = task.rule.root(output, task.y) / math.sqrt(rows)
+        signal = torch.cat([root, task.rule.gradient(output, task.y).unsqueeze(1)], 1)
+        slopes = self._slopes(point) if task.lamb > 0 else None
+        pieces: list[Columns] = []
+        pulls: list[Tensor] = []
+        extra: list[tuple[Tensor, Tensor]] = []
+        for n in reversed(range(len(self.layers))):
+            layer, trace = self.layers[n], point.traces[n]
+            by_subnode, d = layer.back(trace, signal)
+            own = layer.columns(trace, d)
+            if layer.affine:
+                own += [
+                    *_affine(trace.sums, by_subnode),
+                    *_affine(trace.products, signal),
+                ]
+            mine = [pull(piece._replace(signal=piece.signal[:, -1:])) for piece in own]
+            signal = layer.through(trace, d) if n or slopes else signal
+            if slopes is not None:
+                found = self._charge(point, n, slopes, signal)
+                extra += found.forms
+                mine = [self._with(n, torch.cat(mine), found)] if mine else mine
+            pieces[:0] = [piece._replace(signal=piece.signal[:, :-1]) for piece in own]
+            pulls[:0] = mine
+        H = torch.zeros(
+            self.places.size, self.places.size, dtype=output.dtype, device=output.device
+        )
+        gram(pieces, H)
+        return System(mirror(H), torch.cat(pulls), extra)
+
+    def _slopes(self, point: Point) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Give the derivatives of the penalty in sizes, spreads and coefficients."""
+        task, model = self.task, self.model
+        with torch.enable_grad():
+            sizes = [size.detach().requires_grad_() for size in point.sizes]
+            spreads = [spread.detach().requires_grad_() for spread in point.spreads]
+            coefs = [layer.act.coef.detach().requires_grad_() for layer in self.layers]
+            total = task.charge(model, sizes, spreads, point.sums) + task.of_coefficients(coefs)
+            found = torch.autograd.grad(
+                total, [*sizes, *spreads, *coefs], materialize_grads=True, allow_unused=True
+            )
+        found = [task.lamb * slope for slope in found]
+        n = len(sizes)
+        return found[:n], found[n : 2 * n], found[2 * n :]
+
+    def _charge(
+        self, point: Point, n: int, slopes: tuple[list[Tensor], ...], signal: Tensor
+    ) -> Charge:
+        """Give what the penalty adds for a layer; what it adds in its inputs goes into signal."""
+        layer, trace, rows = self.layers[n], point.traces[n], len(self.task.x)
+        (edges, steepness), by_size = point.edges[n], slopes[0][n]
+        share = by_size / (max(rows - 1, 1) * point.sizes[n].clamp_min(1e-300))
+        pushed = share * (edges - edges.mean(0))  # (batch, sums, inputs)
+        by_spread = slopes[1][n] / (max(rows - 1, 1) * point.spreads[n].clamp_min(1e-300))
+        signal[:, -1] += (pushed * steepness).sum(1) + by_spread * (trace.x - trace.x.mean(0))
+        each = layer.functions(trace)  # (batch, inputs, n + 1)
+        pull = torch.einsum("bik,boi->oik", each, pushed)
+        factor = layer.spline_factor.unsqueeze(-1)
+        pull[..., :-1] += torch.where(factor != 0, slopes[2][n].transpose(0, 1) / factor, 0.0)
+        own = layer.trained(trace) if self.task.whole else []
+        constants = [pushed[:, edge.j, edge.i] @ edge.by_constant for edge in own]
+        there = self.at[n] >= 0
+        j, i = there.any(-1).nonzero().unbind(1)
+        if not len(j):
+            return Charge(pull, constants, [])
+        covariance = torch.einsum("bik,bil->ikl", each, each) / max(rows - 1, 1)
+        weight = by_size.clamp_min(0) / point.sizes[n].clamp_min(1e-4)
+        there = there[j, i]
+        blocks = weight[j, i, None, None] * covariance[i] * there.unsqueeze(1) * there.unsqueeze(2)
+        forms = [(self.at[n][j, i].clamp_min(0), blocks)]
+        return Charge(pull, constants, forms + self._coefficient_forms(n))
+
+    def _coefficient_forms(self, n: int) -> list[tuple[Tensor, Tensor]]:
+        """The second derivatives of the penalty on coefficients, touched from above."""
+        _, _, coef_weight, diff_weight = self.task.weights
+        layer = self.layers[n]
+        j, i = layer.splines.unbind(1)
+        if not (coef_weight or diff_weight) or not len(j):
+            return []
+        coef, factor = layer.act.coef.detach()[i, j], layer.spline_factor[j, i]
+        at, share = self.at[n][j, i, :-1], self.task.lamb / layer.act.out_dim / factor.square()
+        forms = []
+        if coef_weight:
+            weight = share.unsqueeze(1) * coef_weight / coef.abs().clamp_min(1e-4)
+            forms.append((at, torch.diag_embed(weight)))
+        if diff_weight:
+            D = torch.eye(layer.size, dtype=coef.dtype, device=coef.device).diff(dim=0)
+            weight = share.unsqueeze(1) * diff_weight / (coef @ D.T).abs().clamp_min(1e-4)
+            forms.append((at, torch.einsum("ek,kn,km->enm", weight, D, D)))
+        return forms
+
+    def _with(self, n: int, pulls: Tensor, found: Charge) -> Tensor:
+        """Add the penalty's gradient to a layer's part of the gradient."""
+        at = self.at[n]
+        there = at >= 0
+        first = int(at[there].min()) if bool(there.any()) else 0
+        pulls[at[there] - first] += found.pull[there]
+        begin = int(there.sum())
+        for number, constants in enumerate(found.constants):
+            pulls[begin + 4 * number : begin + 4 * (number + 1)] += constants
+        return pulls
+
+
+class Charge(NamedTuple):
+    """What the penalty has in a layer."""
+
+    pull: Tensor  # (sums, inputs, n + 1): its gradient in splines and bases
+    constants: list[Tensor]  # (4,) each: its gradient in the constants of functions
+    forms: list[tuple[Tensor, Tensor]]  # places (edges, n), second derivatives (edges, n, n)
+
+
+def _affine(before: Tensor, d: Tensor) -> list[Columns]:
+    """Give the columns of the scales and biases of nodes with the derivatives d."""
+    every = torch.arange(before.shape[1], device=before.device)
+    edges, start = torch.stack([every, every], 1), torch.zeros_like(before, dtype=torch.int64)
+    return [
+        Columns(start, values.unsqueeze(-1), d, edges, 1)
+        for values in (before, torch.ones_like(before))
+    ]
 
 
 class Places:
     """The trained numbers of a network as one vector."""
 
     def __init__(self) -> None:
-        self.items: list[tuple[Tensor, Tensor]] = []  # a parameter, and flat positions in it
+        self.items: list[tuple[Tensor, Tensor, Tensor | float]] = []
         self.size = 0
 
-    def add(self, parameter: Tensor, index: Tensor) -> slice:
-        """Add the numbers at flat positions of a parameter; give where they stand."""
-        self.items.append((parameter, index.reshape(-1)))
+    def add(self, parameter: Tensor, index: Tensor, factor: Tensor | float = 1.0) -> Tensor:
+        """Add the numbers at flat positions of a parameter, with what they are multiplied by.
+
+        Returns:
+            Where they stand.
+        """
+        if index.numel():
+            self.items.append((parameter, index, factor))
         begin, self.size = self.size, self.size + index.numel()
-        return slice(begin, self.size)
+        return torch.arange(begin, self.size, device=index.device)
 
     def read(self) -> Tensor:
-        """Copy the numbers."""
-        return self.gather([parameter.detach() for parameter, _ in self.items])
+        """Copy the numbers, without the factors."""
+        if not self.items:
+            return torch.zeros(0)
+        return torch.cat([p.detach().reshape(-1)[index] for p, index, _ in self.items])
 
-    def gather(self, tensors: list[Tensor]) -> Tensor:
-        """Make one vector of tensors like the parameters."""
-        pairs = zip(tensors, self.items, strict=True)
-        return torch.cat([tensor.reshape(-1)[index] for tensor, (_, index) in pairs])
-
-    def write(self, vector: Tensor) -> None:
-        """Set the numbers."""
+    def write(self, start: Tensor, delta: Tensor) -> None:
+        """Set the numbers to those that `read` gave, and a step in their products with factors."""
         begin = 0
-        for parameter, index in self.items:
-            count = index.numel()
-            parameter.data.view(-1)[index] = vector[begin : begin + count]
-            begin += count
+        for parameter, index, factor in self.items:
+            part = slice(begin, begin + index.numel())
+            parameter.data.view(-1)[index] = start[part] + delta[part] / factor
+            begin = part.stop
 
 
 class System:
     """The objective near the present parameters."""
 
-    def __init__(
-        self, places: Places, J: Tensor, g: Tensor, extra: list[tuple[Tensor, Tensor]]
-    ) -> None:
-        self.places, self.g = places, g
-        self.H = J.T @ J
-        largest = float(self.H.diagonal().max()) if len(g) else 0.0
+    def __init__(self, H: Tensor, g: Tensor, extra: list[tuple[Tensor, Tensor]]) -> None:
+        self.H, self.g = H, g
+        largest = float(H.diagonal().max()) if len(g) else 0.0
         for at, blocks in extra:  # (edges, n), (edges, n, n)
             rows, columns = at.unsqueeze(2).expand_as(blocks), at.unsqueeze(1).expand_as(blocks)
-            self.H.index_put_((rows, columns), blocks, accumulate=True)
-        self.scale = self.H.diagonal().clamp_min(1e-12 * largest if largest > 0 else 1.0)
+            H.index_put_((rows, columns), blocks, accumulate=True)
+        self.scale = H.diagonal().clamp_min(1e-12 * largest if largest > 0 else 1.0)
 
     def solve(self, damping: float) -> Tensor | None:
         """Give the step, or None if the matrix is not positive definite."""
-        L, failed = torch.linalg.cholesky_ex(self.H + torch.diag(damping * self.scale))
+        damped = self.H.clone()
+        damped.diagonal().add_(damping * self.scale)
+        L, failed = torch.linalg.cholesky_ex(damped)
         if int(failed):
             return None
         return torch.cholesky_solve(-self.g.unsqueeze(1), L).squeeze(1)
@@ -296,190 +372,6 @@ class System:
     def foreseen(self, delta: Tensor) -> float:
         """How much lower the quadratic model is after the step."""
         return -float(self.g @ delta + 0.5 * delta @ (self.H @ delta))
-
-
-def linearize(model: MultKAN, task: Task) -> System | None:
-    """Give Jacobian, gradient and the penalty's matrix; None if nothing is trained."""
-    passes = model.walk(task.x, *task.guard, full=task.lamb > 0)
-    output = passes[-1].nodes
-    value = task.loss(output)
-    rows = len(task.x)
-    assert isinstance(task.rule, Curved)
-    root = task.rule.root(output.detach(), task.y)
-    wanted = [t for p in passes for t in (p.sums, p.subnodes, p.nodes)]
-    signals = []
-    for r in range(root.shape[1]):
-        head = (output * root[:, r]).sum()
-        signals.append(torch.autograd.grad(head, wanted, retain_graph=True, materialize_grads=True))
-    stacked = [torch.stack(parts, 1) / math.sqrt(rows) for parts in zip(*signals, strict=True)]
-    sizes: list[Tensor] = []
-    slopes: tuple[Tensor, ...] = ()
-    total = value
-    if task.lamb > 0:
-        charge, sizes = task.penalize(model, passes)
-        total = value + task.lamb * charge
-        slopes = torch.autograd.grad(charge, sizes, retain_graph=True, materialize_grads=True)
-    places, columns, extra = Places(), [], []
-    for layer, p in enumerate(passes):
-        d_sums, d_subnodes, d_nodes = stacked[3 * layer : 3 * layer + 3]
-        with torch.no_grad():
-            found = _numeric(model, layer, p.x, d_sums, places, columns)
-        if task.lamb > 0 and found is not None:
-            slope = (task.lamb * slopes[layer]).clamp_min(0)
-            with torch.no_grad():
-                extra += _form(model, layer, p.x, slope, sizes[layer].detach(), found)
-                extra += _coefficient_form(model, layer, task, found)
-        if model.symbolic_enabled:
-            _symbolic(model, layer, p.x.detach(), d_sums, task, places, columns)
-        if model.affine_trainable:
-            with torch.no_grad():
-                _affine(model, layer, p, (d_subnodes, d_nodes), places, columns)
-    if not columns:
-        return None
-    J = torch.cat(columns, 1)  # (rows, parameters)
-    parameters = [parameter for parameter, _ in places.items]
-    unique = list({id(t): t for t in parameters}.values())
-    slopes_of = torch.autograd.grad(total, unique, allow_unused=True, materialize_grads=True)
-    by_id = {id(t): g for t, g in zip(unique, slopes_of, strict=True)}
-    g = places.gather([by_id[id(t)] for t in parameters])
-    return System(places, J, g, extra)
-
-
-@dataclass(frozen=True)
-class _Edges:
-    """Where the numeric edges of a layer stand in the vector."""
-
-    i: Tensor
-    j: Tensor
-    at: Tensor  # (edges, coefficients and base)
-    columns: Tensor  # (batch, inputs, coefficients and base)
-    splines: int
-
-
-def _numeric(
-    model: MultKAN,
-    layer: int,
-    x: Tensor,
-    d: Tensor,
-    places: Places,
-    columns: list[Tensor],
-) -> _Edges | None:
-    """Add the columns of a layer's splines and base functions."""
-    act = model.parts()[layer][0]
-    i, j = (act.mask != 0).nonzero().unbind(1)
-    with_base = act.scale_base.requires_grad and act.base_fun is not zero
-    if len(i) == 0:
-        return None
-    parts = [dense_splines(x, act.grid, act.k)[0]]
-    if with_base:
-        parts.append(act.base_fun(x).unsqueeze(-1))
-    each = torch.cat(parts, -1)  # (batch, inputs, n)
-    n, size = each.shape[-1], act.coef.shape[-1]
-    factor = act.mask[i, j]
-    weights = torch.cat(
-        [(factor * act.scale_sp[i, j]).unsqueeze(1).expand(-1, size), factor.unsqueeze(1)], 1
-    )[:, :n]  # (edges, n)
-    signal = d[:, :, j]  # (batch, rows, edges)
-    block = signal.unsqueeze(-1) * (each[:, i] * weights).unsqueeze(1)  # (batch, rows, edges, n)
-    edge = i * act.out_dim + j
-    inner = edge.unsqueeze(1) * size + torch.arange(size, device=x.device)
-    first = places.add(act.coef, inner)
-    at = torch.arange(first.start, first.stop, device=x.device).view(-1, size)
-    columns.append(block[..., :size].reshape(block.shape[0] * block.shape[1], -1))
-    if with_base:
-        second = places.add(act.scale_base, edge)
-        base = torch.arange(second.start, second.stop, device=x.device).unsqueeze(1)
-        at = torch.cat([at, base], 1)
-        columns.append(block[..., size:].reshape(block.shape[0] * block.shape[1], -1))
-    return _Edges(i, j, at, each, size)
-
-
-def _form(
-    model: MultKAN, layer: int, x: Tensor, slope: Tensor, size: Tensor, edges: _Edges
-) -> list[tuple[Tensor, Tensor]]:
-    """The second derivatives of what touches the penalty from above, by edge."""
-    act = model.parts()[layer][0]
-    i, j = edges.i, edges.j
-    centered = edges.columns - edges.columns.mean(0)  # (batch, inputs, n)
-    covariance = torch.einsum("bik,bil->ikl", centered, centered) / max(len(x) - 1, 1)
-    n = covariance.shape[-1]
-    factor = act.mask[i, j].unsqueeze(1).expand(-1, n).clone()
-    factor[:, : edges.splines] *= act.scale_sp[i, j].unsqueeze(1)
-    weight = slope[j, i] / size[j, i].clamp_min(1e-4)  # (edges,)
-    blocks = weight[:, None, None] * covariance[i] * factor[:, :, None] * factor[:, None, :]
-    return [(edges.at, blocks)]
-
-
-def _coefficient_form(
-    model: MultKAN, layer: int, task: Task, edges: _Edges
-) -> list[tuple[Tensor, Tensor]]:
-    """The same for the penalties on coefficients."""
-    _, _, coef_weight, diff_weight = task.weights
-    act = model.parts()[layer][0]
-    coef, size = act.coef[edges.i, edges.j], edges.splines
-    at, share = edges.at[:, :size], task.lamb / act.out_dim
-    forms = []
-    if coef_weight:
-        forms.append((at, torch.diag_embed(share * coef_weight / coef.abs().clamp_min(1e-4))))
-    if diff_weight:
-        D = torch.eye(size, dtype=coef.dtype, device=coef.device).diff(dim=0)
-        weight = share * diff_weight / (coef @ D.T).abs().clamp_min(1e-4)  # (edges, differences)
-        forms.append((at, torch.einsum("ek,kn,km->enm", weight, D, D)))
-    return forms
-
-
-def _symbolic(
-    model: MultKAN,
-    layer: int,
-    x: Tensor,
-    d: Tensor,
-    task: Task,
-    places: Places,
-    columns: list[Tensor],
-) -> None:
-    """Add the columns of the constants of functions."""
-    symbolic = model.parts()[layer][1]
-    if not symbolic.affine.requires_grad:
-        return
-    for j, i in symbolic.active():
-        if symbolic.funs_name[j][i] == "0":
-            continue
-        a, b, c, _ = symbolic.affine[j, i].detach().unbind()
-        f = symbolic.function(j, i, *task.guard)
-        with torch.enable_grad():
-            u = (a * x[:, i] + b).detach().requires_grad_()
-            value = f(u)
-            slope = torch.zeros_like(u)
-            if value.requires_grad:
-                (slope,) = torch.autograd.grad(value.sum(), u)
-        value = value.detach()
-        by = torch.stack([c * slope * x[:, i], c * slope, value, torch.ones_like(value)], 1)
-        by = torch.where(by.isfinite(), by, 0.0) * symbolic.mask[j, i]
-        block = d[:, :, j].unsqueeze(-1) * by.unsqueeze(1)  # (batch, rows, 4)
-        edge = 4 * (j * symbolic.in_dim + i)
-        places.add(symbolic.affine, torch.arange(edge, edge + 4, device=x.device))
-        columns.append(block.reshape(-1, 4))
-
-
-def _affine(
-    model: MultKAN,
-    layer: int,
-    p: Pass,
-    signals: tuple[Tensor, Tensor],
-    places: Places,
-    columns: list[Tensor],
-) -> None:
-    """Add the columns of scales and biases of subnodes and nodes."""
-    for signal, before, scale, bias in (
-        (signals[0], p.sums, model.subnode_scale[layer], model.subnode_bias[layer]),
-        (signals[1], p.products, model.node_scale[layer], model.node_bias[layer]),
-    ):
-        flat = signal.reshape(-1, signal.shape[-1])
-        every = torch.arange(scale.numel(), device=flat.device)
-        places.add(scale, every)
-        columns.append((signal * before.unsqueeze(1)).reshape(flat.shape))
-        places.add(bias, every)
-        columns.append(flat)
 
 
 def extent(model: MultKAN, task: Task) -> tuple[int, int]:
