@@ -84,7 +84,9 @@ def test_matrix_is_that_of_autograd(kind):
     names = dict(model.named_parameters())
 
     def outputs(parameters):
-        return functional_call(_Walk(model), {f"model.{n}": p for n, p in parameters.items()}, task.x)
+        return functional_call(
+            _Walk(model), {f"model.{n}": p for n, p in parameters.items()}, task.x
+        )
 
     jacobian = torch.func.jacrev(outputs)({n: p.detach() for n, p in names.items()})
     of = {id(p): jacobian[n] for n, p in names.items()}

@@ -163,3 +163,8 @@ def _one_by_one(op: Callable, info: Any, in_dims: tuple, *arguments: Any) -> tup
 def threads(work: int) -> int:
     """Give the number of threads for so many multiplications: a small loop is not worth a team."""
     return torch.get_num_threads() if work > 200_000 else 1
+
+
+def plain(*tensors: Tensor | None) -> list[Any]:
+    """Give the memory of tensors to the core: of NumPy's arrays it takes hold sooner."""
+    return [None if t is None else t.detach().contiguous().numpy() for t in tensors]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from edgewise._kernels._backend import CORE, is_native, operator, threads
+from edgewise._kernels._backend import CORE, is_native, operator, plain, threads
 from edgewise._kernels._splines import HIGHEST, dense_splines
 
 
@@ -44,7 +44,6 @@ def _fake(x: Tensor, coef: Tensor, knots: Tensor, degree: int, order: int) -> Te
 )
 def _spline_edges(x: Tensor, coef: Tensor, knots: Tensor, degree: int, order: int) -> Tensor:
     result = _fake(x, coef, knots, degree, order)
-    x, coef, knots = (tensor.detach().contiguous() for tensor in (x, coef, knots))
     team = threads(result.numel() * (degree + 1))
-    CORE.edges(x, coef, knots, degree, order, result, team)  # type: ignore[union-attr]
+    CORE.edges(*plain(x, coef, knots), degree, order, result.numpy(), team)  # type: ignore[union-attr]
     return result

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from edgewise._kernels._backend import CORE, differentiable, is_native, operator, threads
+from edgewise._kernels._backend import CORE, differentiable, is_native, operator, plain, threads
 
 HIGHEST = 4
 """The highest derivative that the core gives."""
@@ -121,9 +121,10 @@ def _fake(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Te
 )
 def _local_splines(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
     start, values = _fake(x, knots, degree, order)
-    x, knots = x.detach().contiguous(), knots.detach().contiguous()
     team = threads(values.numel() * degree)
-    CORE.local_splines(x, knots, degree, order, start, values, team)  # type: ignore[union-attr]
+    CORE.local_splines(  # type: ignore[union-attr]
+        *plain(x, knots), degree, order, start.numpy(), values.numpy(), team
+    )
     return start, values
 
 

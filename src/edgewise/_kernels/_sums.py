@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from edgewise._kernels._backend import CORE, is_native, operator, threads
+from edgewise._kernels._backend import CORE, is_native, operator, plain, threads
 
 _ENTRIES = 8_000_000
 """The size of a Jacobian that is written out: 64 MB in float64."""
@@ -139,12 +139,12 @@ def _gram(
     row: int,
     column: int,
 ) -> None:
-    first = [tensor.contiguous() for tensor in (start1, values1, signal1, edges1)]
-    second = [tensor.contiguous() for tensor in (start2, values2, signal2, edges2)]
+    first = plain(start1, values1, signal1, edges1)
+    second = plain(start2, values2, signal2, edges2)
     support = values1.shape[2] * values2.shape[2]
     team = threads(len(start1) * len(edges1) * len(edges2) * support)
     CORE.gram(  # type: ignore[union-attr]
-        *first, size1, *second, size2, same, H, row, column, team
+        *first, size1, *second, size2, same, H.numpy(), row, column, team
     )
 
 
@@ -152,6 +152,7 @@ def _gram(
 def _pull(
     start: Tensor, values: Tensor, signal: Tensor, edges: Tensor, size: int, g: Tensor
 ) -> None:
-    parts = [tensor.contiguous() for tensor in (start, values, signal, edges)]
     team = threads(len(start) * len(edges) * values.shape[2])
-    CORE.pull(*parts, size, g, team)  # type: ignore[union-attr]
+    CORE.pull(  # type: ignore[union-attr]
+        *plain(start, values, signal, edges), size, g.numpy(), team
+    )

@@ -134,7 +134,7 @@ def fit(
     whole = batch == -1 or batch >= len(data[0])
     stepper = _stepper(opt if not whole else "LBFGS", work, task, lr, opt)
     large = math.prod(gn.extent(work, task)) > _LARGE
-    least, patience = (1e-3, 6) if large else (1e-6, 6)
+    least, patience = 1e-3, 6
     scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
     limit = steps
     if scout and whole and not large:
@@ -163,7 +163,8 @@ def fit(
         last = step == limit - 1 or idle >= patience
         if last and best is not None:
             gn.restore(work, best[1])
-        _note(results, work, task, data)
+            stepper.forget()
+        _note(results, work, task, data, stepper.losses())
         if names or save_fig or last:
             _give(work, self, data[0])
         for metric, name in zip(metrics or (), names, strict=True):
@@ -366,12 +367,20 @@ def _bar(steps: int) -> Any:
 
 @torch.no_grad()
 def _note(
-    results: dict[str, list[Any]], work: MultKAN, task: objective.Task, data: tuple[Tensor, ...]
+    results: dict[str, list[Any]],
+    work: MultKAN,
+    task: objective.Task,
+    data: tuple[Tensor, ...],
+    known: tuple[Tensor, Tensor] | None,
 ) -> None:
-    passes = work.walk(task.x, *task.guard)
-    coefs = [act.coef for act, _ in work.parts()]
-    train = task.loss(passes[-1].nodes)
-    charge = task.penalize(work, passes) + task.of_coefficients(coefs)
+    if known is None:
+        passes = work.walk(task.x, *task.guard)
+        coefs = [act.coef for act, _ in work.parts()]
+        known = (
+            task.loss(passes[-1].nodes),
+            task.penalize(work, passes) + task.of_coefficients(coefs),
+        )
+    train, charge = known
     x, y = data[2:]
     test = task.rule.loss(work.walk(x, *task.guard, full=False)[-1].nodes, y)
     kind = torch.get_default_dtype()

@@ -6,6 +6,7 @@ derivatives are those of the quadratic function that touches it from above, w sÂ
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,6 +37,10 @@ class Stepper(ABC):
     def forget(self) -> None:
         """Drop what was learned of the objective: the grids have moved."""
         return
+
+    def losses(self) -> tuple[Tensor, Tensor] | None:
+        """Give loss and penalty where the last step has led, if they are known."""
+        return None
 
 
 class Torch(Stepper):
@@ -109,6 +114,13 @@ class LevenbergMarquardt(Stepper):
         self.growth = 2.0
         return point.value
 
+    def losses(self) -> tuple[Tensor, Tensor] | None:
+        """Give loss and penalty where the last step has led, if they are known."""
+        if self.point is None or self.frame is None:
+            return None
+        point = self.point if self.point.sizes else self.frame.measure(self.point)
+        return point.loss, self.frame.charge(point)
+
 
 class Point(NamedTuple):
     """The objective at some parameters: infinite where there is none."""
@@ -129,34 +141,48 @@ class Frame:
         self.model, self.task = model, task
         self.layers = [Layer(model, n, task.guard) for n in range(model.depth)]
         self.places = Places()
-        self.at = [self._place(n, layer) for n, layer in enumerate(self.layers)]
+        self.at = [self._place_edges(layer) for layer in self.layers]
+        self._place_bases()
+        self.of_function = [self._place_functions(layer) for layer in self.layers]
+        for n, layer in enumerate(self.layers):
+            if layer.affine:
+                self._place_affine(n)
 
-    def _place(self, number: int, layer: Layer) -> Tensor:
-        """Say where a layer's numbers stand; give the places of edges (sums, inputs, n + 1)."""
-        act, symbolic, places = layer.act, layer.symbolic, self.places
+    def _place_edges(self, layer: Layer) -> Tensor:
+        """Say where splines stand; give the places of edges (sums, inputs, n + 1), or -1."""
         outputs, inputs = layer.base_factor.shape
-        at = torch.full((outputs, inputs, layer.size + 1), -1, device=act.coef.device)
+        coef = layer.act.coef
+        at = torch.full((outputs, inputs, layer.size + 1), -1, device=coef.device)
         each = torch.arange(layer.size, device=at.device)
         j, i = layer.splines.unbind(1)
         index = ((i * outputs + j).unsqueeze(1) * layer.size + each).flatten()
         factor = layer.spline_factor[j, i].repeat_interleave(layer.size)
-        at[j, i, :-1] = places.add(act.coef, index, factor).view(-1, layer.size)
-        j, i = layer.bases.unbind(1)
-        at[j, i, -1] = places.add(act.scale_base, i * outputs + j, layer.base_factor[j, i])
-        if symbolic.affine.requires_grad:
-            for j_, i_ in layer.active:
-                if symbolic.funs_name[j_][i_] != "0":
-                    first = 4 * (j_ * symbolic.in_dim + i_)
-                    places.add(symbolic.affine, torch.arange(first, first + 4, device=at.device))
-        if layer.affine:
-            for scale, bias in (
-                (self.model.subnode_scale[number], self.model.subnode_bias[number]),
-                (self.model.node_scale[number], self.model.node_bias[number]),
-            ):
-                every = torch.arange(scale.numel(), device=at.device)
-                places.add(scale, every)
-                places.add(bias, every)
+        at[j, i, :-1] = self.places.add(coef, index, factor).view(-1, layer.size)
         return at
+
+    def _place_bases(self) -> None:
+        for at, layer in zip(self.at, self.layers, strict=True):
+            j, i = layer.bases.unbind(1)
+            index, factor = i * len(layer.base_factor) + j, layer.base_factor[j, i]
+            at[j, i, -1] = self.places.add(layer.act.scale_base, index, factor)
+
+    def _place_functions(self, layer: Layer) -> list[Tensor]:
+        symbolic, found = layer.symbolic, []
+        for j, i in layer.trained():
+            first = 4 * (j * symbolic.in_dim + i)
+            index = torch.arange(first, first + 4, device=symbolic.device)
+            found.append(self.places.add(symbolic.affine, index))
+        return found
+
+    def _place_affine(self, n: int) -> None:
+        model = self.model
+        for scale, bias in (
+            (model.subnode_scale[n], model.subnode_bias[n]),
+            (model.node_scale[n], model.node_bias[n]),
+        ):
+            every = torch.arange(scale.numel(), device=scale.device)
+            self.places.add(scale, every)
+            self.places.add(bias, every)
 
     def evaluate(self) -> Point:
         """Evaluate the objective at the present parameters."""
@@ -199,31 +225,34 @@ class Frame:
         root = task.rule.root(output, task.y) / math.sqrt(rows)
         signal = torch.cat([root, task.rule.gradient(output, task.y).unsqueeze(1)], 1)
         slopes = self._slopes(point) if task.lamb > 0 else None
-        pieces: list[Columns] = []
-        pulls: list[Tensor] = []
-        extra: list[tuple[Tensor, Tensor]] = []
+        kinds: list[list[list[Columns]]] = []  # by layer, from the last on
+        charges: list[Charge] = []
         for n in reversed(range(len(self.layers))):
             layer, trace = self.layers[n], point.traces[n]
             by_subnode, d = layer.back(trace, signal)
             own = layer.columns(trace, d)
             if layer.affine:
-                own += [
-                    *_affine(trace.sums, by_subnode),
-                    *_affine(trace.products, signal),
-                ]
-            mine = [pull(piece._replace(signal=piece.signal[:, -1:])) for piece in own]
+                own.append(_affine(trace.sums, by_subnode) + _affine(trace.products, signal))
+            kinds.append(own)
             signal = layer.through(trace, d) if n or slopes else signal
             if slopes is not None:
-                found = self._charge(point, n, slopes, signal)
-                extra += found.forms
-                mine = [self._with(n, torch.cat(mine), found)] if mine else mine
-            pieces[:0] = [piece._replace(signal=piece.signal[:, :-1]) for piece in own]
-            pulls[:0] = mine
-        H = torch.zeros(
-            self.places.size, self.places.size, dtype=output.dtype, device=output.device
-        )
-        gram(pieces, H)
-        return System(mirror(H), torch.cat(pulls), extra)
+                charges.append(self._charge(point, n, slopes, signal))
+        in_order = [
+            piece
+            for kind in itertools.zip_longest(*kinds[::-1], fillvalue=[])
+            for pieces in kind
+            for piece in pieces
+        ]
+        pieces = join(in_order)
+        g = torch.cat([pull(p._replace(signal=p.signal[:, -1:])) for p in pieces])
+        H = g.new_zeros(len(g), len(g))
+        gram([p._replace(signal=p.signal[:, :-1]) for p in pieces], H)
+        for n, charge in enumerate(charges[::-1]):
+            there = self.at[n] >= 0
+            g[self.at[n][there]] += charge.pull[there]
+            for at, constants in zip(self.of_function[n], charge.constants, strict=False):
+                g[at] += constants
+        return System(mirror(H), g, [form for charge in charges for form in charge.forms])
 
     def _slopes(self, point: Point) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Give the derivatives of the penalty in sizes, spreads and coefficients."""
@@ -254,7 +283,7 @@ class Frame:
         pull = torch.einsum("bik,boi->oik", each, pushed)
         factor = layer.spline_factor.unsqueeze(-1)
         pull[..., :-1] += torch.where(factor != 0, slopes[2][n].transpose(0, 1) / factor, 0.0)
-        own = layer.trained(trace) if self.task.whole else []
+        own = layer.fitted(trace) if self.task.whole else []
         constants = [pushed[:, edge.j, edge.i] @ edge.by_constant for edge in own]
         there = self.at[n] >= 0
         j, i = there.any(-1).nonzero().unbind(1)
@@ -286,17 +315,6 @@ class Frame:
             forms.append((at, torch.einsum("ek,kn,km->enm", weight, D, D)))
         return forms
 
-    def _with(self, n: int, pulls: Tensor, found: Charge) -> Tensor:
-        """Add the penalty's gradient to a layer's part of the gradient."""
-        at = self.at[n]
-        there = at >= 0
-        first = int(at[there].min()) if bool(there.any()) else 0
-        pulls[at[there] - first] += found.pull[there]
-        begin = int(there.sum())
-        for number, constants in enumerate(found.constants):
-            pulls[begin + 4 * number : begin + 4 * (number + 1)] += constants
-        return pulls
-
 
 class Charge(NamedTuple):
     """What the penalty has in a layer."""
@@ -314,6 +332,26 @@ def _affine(before: Tensor, d: Tensor) -> list[Columns]:
         Columns(start, values.unsqueeze(-1), d, edges, 1)
         for values in (before, torch.ones_like(before))
     ]
+
+
+def join(pieces: list[Columns]) -> list[Columns]:
+    """Make one of neighbors whose functions have the same form: sums of few pieces are faster."""
+    joined: list[Columns] = []
+    for piece in pieces:
+        last = joined[-1] if joined else None
+        form = piece.size, piece.values.shape[2]
+        if last is None or form != (last.size, last.values.shape[2]):
+            joined.append(piece)
+            continue
+        shift = torch.tensor([last.signal.shape[2], last.start.shape[1]], device=piece.edges.device)
+        joined[-1] = Columns(
+            torch.cat([last.start, piece.start], 1),
+            torch.cat([last.values, piece.values], 1),
+            torch.cat([last.signal, piece.signal], 2),
+            torch.cat([last.edges, piece.edges + shift]),
+            piece.size,
+        )
+    return joined
 
 
 class Places:

@@ -128,28 +128,34 @@ class Layer:
         """Carry derivatives in the sums (batch, rows, sums) back to those in the inputs."""
         return torch.einsum("bro,boi->bri", d, trace.edges(whole=True)[1])
 
-    def columns(self, trace: Trace, d: Tensor) -> list[Columns]:
-        """Give the columns of splines, bases and functions."""
-        pieces, start = [], torch.zeros_like(trace.x, dtype=torch.int64)
+    def columns(self, trace: Trace, d: Tensor) -> list[list[Columns]]:
+        """Give the columns of splines, of bases, and of functions."""
+        kinds: list[list[Columns]] = [[], [], []]
+        start = torch.zeros_like(trace.x, dtype=torch.int64)
         if len(self.splines):
             begin, values = local_splines(trace.x, self.act.grid, self.act.k)
-            pieces.append(Columns(begin, values[0], d, self.splines, self.size))
+            kinds[0].append(Columns(begin, values[0], d, self.splines, self.size))
         if len(self.bases):
             assert trace.base is not None
-            pieces.append(Columns(start, trace.base.unsqueeze(-1), d, self.bases, 1))
-        trained = self.trained(trace)
+            kinds[1].append(Columns(start, trace.base.unsqueeze(-1), d, self.bases, 1))
+        trained = self.fitted(trace)
         if trained:
             by = torch.stack([edge.by_constant for edge in trained], 1)  # (batch, edges, 4)
             at = [(edge.j, number) for number, edge in enumerate(trained)]
-            edges = torch.tensor(at, device=d.device)
-            pieces.append(Columns(start[:, :1].expand(-1, len(at)), by, d, edges, 4))
-        return pieces
+            begin = start[:, :1].expand(-1, len(at))
+            kinds[2].append(Columns(begin, by, d, torch.tensor(at, device=d.device), 4))
+        return kinds
 
-    def trained(self, trace: Trace) -> list[Named]:
-        """List the functions whose constants are trained."""
+    def trained(self) -> list[tuple[int, int]]:
+        """List the edges (sum, input) whose functions have constants that are trained."""
         if not self.symbolic.affine.requires_grad:
             return []
-        return [edge for edge in trace.named if self.symbolic.funs_name[edge.j][edge.i] != "0"]
+        return [(j, i) for j, i in self.active if self.symbolic.funs_name[j][i] != "0"]
+
+    def fitted(self, trace: Trace) -> list[Named]:
+        """List what came through them."""
+        chosen = set(self.trained())
+        return [edge for edge in trace.named if (edge.j, edge.i) in chosen]
 
     def functions(self, trace: Trace) -> Tensor:
         """Give the splines and the base function of each input, centered (batch, inputs, n + 1)."""
