@@ -51,7 +51,7 @@ docs: .make/docs ## build the pages into docs/_build; tutorials are executed, wa
 	@echo "Open docs/_build/html/index.html"
 
 bench: .make/install ## run the benchmarks and write their results into docs/benchmarks
-	for study in toys symbolic symbolic_peers special scaling sums parquet layer pykan recovery moons pde; do $(BIN)/python -m benchmarks.$$study || exit 1; done
+	for study in toys symbolic symbolic_peers special scaling sums parquet layer pykan recovery moons moons_pykan pde; do $(BIN)/python -m benchmarks.$$study || exit 1; done
 
 format: .make/install ## bring the code into its format
 	$(BIN)/ruff format .
