@@ -66,7 +66,8 @@ def fit(
     Args:
         dataset: train_input, train_label, test_input, test_label.
         opt: "LBFGS" or "Adam".
-        steps: The number of steps. When nothing changes any more, the last values are repeated.
+        steps: The number of steps. When six of them gain less than 0.1 %, the last values are
+            repeated.
         log: How often the progress bar is written.
         lamb: The weight of the penalty.
         lamb_l1: Its weight on the sizes of edges.
