@@ -212,7 +212,8 @@ def _name_of_power(exponent: float | Fraction) -> str:
 
 def _power(exponent: float | Fraction, name: str, complexity: int | None = None) -> Primitive:
     whole = isinstance(exponent, Fraction) and exponent.denominator == 1
-    number = int(exponent) if whole else float(exponent)
+    # torch takes whole exponents of 64 bits; a float of that size is whole and even
+    number = int(exponent) if whole and abs(exponent) < 2**63 else float(exponent)
 
     def exact(u: Any) -> Any:
         import sympy

@@ -13,6 +13,7 @@ from torch import Tensor
 from edgewise._errors import ConfigError
 from edgewise._layer import Lock
 from edgewise._network import KAN
+from edgewise._nodes import Nodes, Width
 from edgewise._primitives import PRIMITIVES, Library
 from edgewise._symbolic._compile._plan import Input, Node, Plan, Product, Sum, Term, line, passed
 from edgewise._symbolic._compile._words import Reader, parse
@@ -30,11 +31,15 @@ def compile_formula(
 ) -> KAN:
     """Compile a formula to a network of locked edges that computes it, up to rounding.
 
-    Sums become sum nodes, products of any number of factors trees of product nodes, functions and
-    powers locked edges; what is there twice is computed once (the kanpiler of KAN 2.0, arXiv
+    Sums become sum nodes, products product nodes of as many factors, functions and powers locked
+    edges; what is there twice is computed once (the kanpiler of KAN 2.0, arXiv
     2408.10205, sec. 4.2). A power whose exponent is no number becomes exp(exponent * log(base)).
-    Powers that are not whole are NaN for negative numbers, as everywhere in edgewise. The network
-    is as shallow as the nesting of the formula allows.
+    Powers that are not whole are NaN for negative numbers, as everywhere in edgewise. `Max`, `Min`,
+    `Heaviside` and a `Piecewise` of comparisons become sums with `abs` and `sign`, so all branches
+    need a value everywhere. The network is as shallow as the nesting of the formula allows.
+
+    Rounding is that of the formula evaluated as it is written: a relative error of some 1e-16 times
+    the condition of its sums, which is large where terms nearly cancel (Higham 2002, sec. 1.7).
 
     It can be fitted to data: the constants of the formula are free, those that only pass a value on
     are not. To let it learn what the formula leaves out, `widen` it, or `unlock` some of its edges.
@@ -89,7 +94,7 @@ def _expression(given: Any, names: list[str] | None, library: Library) -> Any:
         found = sympy.sympify(given, strict=True)
     except sympy.SympifyError:
         found = None
-    if not isinstance(found, sympy.Expr):
+    if not isinstance(found, sympy.Expr) or isinstance(found, sympy.Lambda) or found.is_Matrix:
         raise ConfigError(
             f"A formula is a SymPy expression or a string, got a {type(given).__name__}."
         )
@@ -149,12 +154,14 @@ class _Layers:
             nodes.update(ordered)
 
     @property
-    def widths(self) -> list[int | tuple[int, int]]:
+    def widths(self) -> list[Width]:
         """The widths of the network."""
-        rows = [list(nodes.values()) for nodes in self._nodes[1:]] + [self.outputs]
-        counts = [(sum(len(r) == 1 for r in layer), len(layer)) for layer in rows]
-        hidden = [sums if sums == all_ else (sums, all_ - sums) for sums, all_ in counts]
-        return [len(self._nodes[0]), *hidden]
+        layers = [list(nodes.values()) for nodes in self._nodes[1:]] + [self.outputs]
+        arities = [[len(rows) for rows in layer] for layer in layers]
+        return [
+            len(self._nodes[0]),
+            *(Nodes(n.count(1), [k for k in n if k > 1]).width for n in arities),
+        ]
 
     def edges(self, depth: int) -> list[tuple[list[tuple[int, Term]], Any]]:
         """For each sum of a layer: edges, with the node that each leaves, and its constant."""
@@ -173,7 +180,7 @@ class _Layers:
         if self._plan.level(node) < level or isinstance(node, Input):
             sums = [passed(node)]
         else:
-            factors = [node.first, node.second] if isinstance(node, Product) else [node]
+            factors = node.factors if isinstance(node, Product) else (node,)
             # one node is passed on rather than several
             sums = [
                 passed(s) if len(s.terms) > 1 and self._plan.level(s) < level else s

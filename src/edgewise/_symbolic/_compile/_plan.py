@@ -59,10 +59,9 @@ class Sum:
 
 @dataclass(frozen=True)
 class Product:
-    """A product of two sums."""
+    """A product of two or more sums."""
 
-    first: Sum
-    second: Sum
+    factors: tuple[Sum, ...]
 
 
 def line(node: Node, c: Any) -> Term:
@@ -96,9 +95,9 @@ class Plan:
         node = self.node(rest) if rest.is_Mul else None
         if not isinstance(node, Product):
             return self.sum(expr)
-        first = node.first
+        first, *others = node.factors
         scaled = tuple(term.times(factor) for term in first.terms)
-        return Product(Sum(scaled, factor * first.constant), node.second)
+        return Product((Sum(scaled, factor * first.constant), *others))
 
     def node(self, expr: Any) -> Node:
         """The node whose value is an expression that has no factor and no constant term."""
@@ -120,8 +119,8 @@ class Plan:
         terms, constant = [], sympy.Integer(0)
         for part in sympy.Add.make_args(expr):
             factor, rest = self._reader.split_factor(part)
-            if rest == 1:
-                constant += factor
+            if rest.is_number:  # 1, or 0 in the sum 0
+                constant += factor * rest
             elif rest in self._inputs or rest.is_Mul:
                 terms.append(line(self.node(rest), factor))
             elif rest.is_Add:  # 2 (x + y): SymPy multiplies out where it can
@@ -141,13 +140,16 @@ class Plan:
         return Sum(tuple(terms), constant)
 
     def _product(self, factors: list[Sum]) -> Product:
-        """Multiply two by two, those first that are there first."""
-        waiting = sorted(factors, key=self.level)
-        while len(waiting) > 2:
-            first, second, *waiting = waiting
-            waiting.append(passed(Product(first, second)))
-            waiting.sort(key=self.level)
-        return Product(*waiting)
+        """Multiply all at once, but first those that are there earlier: one value waits for them.
+
+        That makes no network deeper: a product that is there earlier is passed on by an edge.
+        """
+        last = max(map(self.level, factors))
+        early = [factor for factor in factors if self.level(factor) < last]
+        late = [factor for factor in factors if self.level(factor) == last]
+        if len(early) > 1:
+            early = [passed(self._product(early))]
+        return Product((*early, *late))
 
     def level(self, node: Node) -> int:
         """The first layer that a node can be in; the inputs are layer 0."""
@@ -156,7 +158,7 @@ class Plan:
                 case Input():
                     level = 0
                 case Product():
-                    level = max(self.level(node.first), self.level(node.second))
+                    level = max(map(self.level, node.factors))
                 case Sum():
                     level = 1 + max((self.level(t.node) for t in self.arrange(node)), default=0)
             self._levels[node] = level

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgewise._errors import ConfigError
 from edgewise._primitives import PRIMITIVES, Library, Primitive, power
+from edgewise._symbolic._compile._rewrite import rewritten
 
 _TOKEN = re.compile(
     r"\s+|(?P<name>[^\W\d]\w*)|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|\*\*|[-+*/^(),]"
@@ -126,7 +127,10 @@ class Reader:
         if expr.is_Pow:
             base, exponent = expr.as_base_exp()
             if not exponent.has(*self._symbols):
-                return self._power(exponent, expr), base
+                size = float(self._checked(exponent, expr))
+                if size in (0, 1):  # x**1.0, which SymPy leaves
+                    return None if size == 0 else (PRIMITIVES["x"], base)
+                return self._power(exponent), base
             return self._function(sympy.exp, expr), exponent * sympy.log(base)
         name = expr.func.__name__
         if isinstance(expr, AppliedUndef) and name in self._library and len(expr.args) == 1:
@@ -138,25 +142,13 @@ class Reader:
 
     def rewrite(self, expr: Any) -> Any:
         """Write a function that is no primitive in others that may be."""
-        import sympy
+        found = rewritten(expr)
+        if found is None:
+            raise self._unknown(expr)
+        return found
 
-        u = expr.args[0] if expr.args else None
-        name = expr.func.__name__
-        if name in ("sec", "csc", "cot", "sech", "csch", "coth"):
-            of = {"sec": "cos", "csc": "sin", "cot": "tan"}
-            of |= {"sech": "cosh", "csch": "sinh", "coth": "tanh"}
-            return 1 / getattr(sympy, of[name])(u)
-        if name == "acos":
-            return sympy.pi / 2 - sympy.asin(u)
-        if name in ("Max", "Min") and len(expr.args) >= 2:
-            first, rest = expr.args[0], expr.func(*expr.args[1:])
-            half = sympy.Abs(first - rest) / 2
-            return (first + rest) / 2 + (half if name == "Max" else -half)
-        raise self._unknown(expr)
-
-    def _power(self, exponent: Any, expr: Any) -> Primitive:
+    def _power(self, exponent: Any) -> Primitive:
         if exponent not in self._powers:
-            self._checked(exponent, expr)
             exact = exponent.is_Rational
             number = Fraction(int(exponent.p), int(exponent.q)) if exact else float(exponent)
             self._powers[exponent] = power(number)
@@ -199,11 +191,21 @@ class Reader:
         return number
 
     def _unknown(self, expr: Any) -> ConfigError:
-        return ConfigError(
-            f"No primitive of the library computes {expr}. Add one: "
-            f"library=PRIMITIVES.plus(Primitive({expr.func.__name__!r}, torch function, SymPy "
-            "function))."
-        )
+        import sympy
+
+        name = expr.func.__name__
+        if name == "Piecewise":
+            why = "It needs a last branch (value, True), and conditions that compare."
+        elif isinstance(expr, sympy.Derivative | sympy.Integral | sympy.Sum | sympy.Product):
+            why = "Evaluate it first: expr.doit()."
+        elif len(expr.args) != 1:
+            why = "Write it in sums, products, powers and functions of one argument."
+        else:
+            why = (
+                f"Add one: library=PRIMITIVES.plus(Primitive({name!r}, torch function, SymPy "
+                "function))."
+            )
+        return ConfigError(f"No primitive of the library computes {expr}. {why}")
 
 
 def _line_in(primitive: Primitive) -> tuple[Any, Any, Any] | None:

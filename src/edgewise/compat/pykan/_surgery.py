@@ -621,12 +621,9 @@ def of_network(cls: type[MultKAN], network: Any, grid: int, k: int, auto_save: b
     """Make it of an edgewise network: locks become functions, splines stay splines."""
     from edgewise.compat.pykan._words import SYMBOLIC_LIB, primitive
 
-    width = [[n, 0] if isinstance(n, int) else [n[0], n[1]] for n in network.widths]
-    arities = [[], *([2] * pair[1] for pair in width[1:])]
-    for layer, nodes in enumerate(network.nodes, 1):
-        if hasattr(nodes, "arities"):
-            arities[layer] = list(nodes.arities)
-            width[layer] = [nodes.sums, len(arities[layer])]
+    arities = [[], *(list(nodes.arities) for nodes in network.nodes)]
+    sums = [network.in_features, *(nodes.sums for nodes in network.nodes)]
+    width = [[n, len(products)] for n, products in zip(sums, arities, strict=True)]
     same = {n for each in arities for n in each} <= {2}
     model = cls(width, grid, k, 2 if same else arities, auto_save=False).to(dtype=network.dtype)
     names = {id(primitive(name)): name for name in reversed(SYMBOLIC_LIB)}
