@@ -61,10 +61,7 @@ def test_gradient_is_that_of_autograd(kind, metric, lamb):
     model, task = network(kind), task_for(kind, metric, lamb)
     merge(model)
     passes = model.walk(task.x)
-    coefs = [act.coef for act, _ in model.parts()]
-    expected = task.loss(passes[-1].nodes) + lamb * (
-        task.penalize(model, passes) + task.of_coefficients(coefs)
-    )
+    expected = task.loss(passes[-1].nodes) + lamb * task.penalize(model, passes)
     expected.backward()
     frame = Frame(model, task)
     with torch.no_grad():

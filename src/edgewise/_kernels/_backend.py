@@ -166,5 +166,5 @@ def threads(work: int) -> int:
 
 
 def plain(*tensors: Tensor | None) -> list[Any]:
-    """Give the memory of tensors to the core: of NumPy's arrays it takes hold sooner."""
+    """Give what the core reads as NumPy's arrays, of which it takes hold sooner."""
     return [None if t is None else t.detach().contiguous().numpy() for t in tensors]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear, pad, silu
 
-from edgewise._kernels._backend import CORE, differentiable, is_native, operator, threads
+from edgewise._kernels._backend import CORE, differentiable, is_native, operator, plain, threads
 from edgewise._kernels._splines import dense_splines
 
 
@@ -61,9 +61,10 @@ def _spline_layer(
 ) -> Tensor:
     packed, packed_base = _pack(coef.permute(1, 2, 0)), _pack_base(base)
     y = x.new_empty((x.shape[0], packed.shape[2]))
-    x, knots = x.detach().contiguous(), knots.detach().contiguous()
     team = threads(x.numel() * packed.shape[2])
-    CORE.layer_forward(x, packed, packed_base, knots, degree, y, team)  # type: ignore[union-attr]
+    CORE.layer_forward(  # type: ignore[union-attr]
+        *plain(x, packed, packed_base, knots), degree, y.numpy(), team
+    )
     return y[:, : len(coef)].contiguous()
 
 
@@ -90,10 +91,14 @@ def _spline_layer_backward(
     packed, packed_base, signal = _pack(coef.permute(1, 2, 0)), _pack_base(base), _pack(g)
     grad_x, grad_coef = x.new_empty(x.shape), _POOL.empty(packed.shape, packed.dtype)
     grad_base = None if packed_base is None else torch.empty_like(packed_base)
-    x, knots = x.detach().contiguous(), knots.detach().contiguous()
     team = threads(2 * x.numel() * packed.shape[2])
     CORE.layer_backward(  # type: ignore[union-attr]
-        signal, x, packed, packed_base, knots, degree, grad_x, grad_coef, grad_base, team
+        *plain(signal, x, packed, packed_base, knots),
+        degree,
+        grad_x.numpy(),
+        grad_coef.numpy(),
+        None if grad_base is None else grad_base.numpy(),
+        team,
     )
     return (
         grad_x,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _STARTS = 5
 _SCOUT = 8
 _LARGE = 1_000_000
-"""Entries of a Jacobian above which steps are dear: one start, and an end when they gain little."""
+"""Entries of a Jacobian above which steps are dear, and one start has to do."""
+_GAIN, _PATIENCE = 1e-3, 6
+"""A fit ends when so many steps in a row lower the objective by less than this share each."""
 
 
 def fit(
@@ -66,8 +68,8 @@ def fit(
     Args:
         dataset: train_input, train_label, test_input, test_label.
         opt: "LBFGS" or "Adam".
-        steps: The number of steps. When six of them gain less than 0.1 %, the last values are
-            repeated.
+        steps: The number of steps. When six in a row gain less than 0.1 % each, the last
+            values are repeated.
         log: How often the progress bar is written.
         lamb: The weight of the penalty.
         lamb_l1: Its weight on the sizes of edges.
@@ -135,7 +137,6 @@ def fit(
     whole = batch == -1 or batch >= len(data[0])
     stepper = _stepper(opt if not whole else "LBFGS", work, task, lr, opt)
     large = math.prod(gn.extent(work, task)) > _LARGE
-    least, patience = 1e-3, 6
     scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
     limit = steps
     if scout and whole and not large:
@@ -157,11 +158,11 @@ def fit(
         value = stepper.step(part)
         if part is task and isinstance(stepper, gn.LevenbergMarquardt):
             if best is None or value < best[0]:
-                idle = 0 if best is None or value < best[0] * (1 - least) else idle + 1
+                idle = 0 if best is None or value < best[0] * (1 - _GAIN) else idle + 1
                 best = (value, gn.snapshot(work))
             else:
                 idle += 1
-        last = step == limit - 1 or idle >= patience
+        last = step == limit - 1 or idle >= _PATIENCE
         if last and best is not None:
             gn.restore(work, best[1])
             stepper.forget()
@@ -376,11 +377,7 @@ def _note(
 ) -> None:
     if known is None:
         passes = work.walk(task.x, *task.guard)
-        coefs = [act.coef for act, _ in work.parts()]
-        known = (
-            task.loss(passes[-1].nodes),
-            task.penalize(work, passes) + task.of_coefficients(coefs),
-        )
+        known = task.loss(passes[-1].nodes), task.penalize(work, passes)
     train, charge = known
     x, y = data[2:]
     test = task.rule.loss(work.walk(x, *task.guard, full=False)[-1].nodes, y)

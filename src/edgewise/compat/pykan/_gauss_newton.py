@@ -63,8 +63,6 @@ class Torch(Stepper):
             value = task.loss(passes[-1].nodes)
             if task.lamb > 0:
                 value = value + task.lamb * task.penalize(self.model, passes)
-                coefs = [act.coef for act, _ in self.model.parts()]
-                value = value + task.lamb * task.of_coefficients(coefs)
             value.backward()
             return value.detach()
 
@@ -214,8 +212,7 @@ class Frame:
     def charge(self, point: Point) -> Tensor:
         """Give the penalty, which `measure` has prepared."""
         coefs = [layer.act.coef.detach() for layer in self.layers]
-        spread = self.task.charge(self.model, point.sizes, point.spreads, point.sums)
-        return spread + self.task.of_coefficients(coefs)
+        return self.task.charge(self.model, point.sizes, point.spreads, point.sums, coefs)
 
     def linearize(self, point: Point) -> System:
         """Give the gradient and the matrix of the objective near a point."""
@@ -261,7 +258,7 @@ class Frame:
             sizes = [size.detach().requires_grad_() for size in point.sizes]
             spreads = [spread.detach().requires_grad_() for spread in point.spreads]
             coefs = [layer.act.coef.detach().requires_grad_() for layer in self.layers]
-            total = task.charge(model, sizes, spreads, point.sums) + task.of_coefficients(coefs)
+            total = task.charge(model, sizes, spreads, point.sums, coefs)
             found = torch.autograd.grad(
                 total, [*sizes, *spreads, *coefs], materialize_grads=True, allow_unused=True
             )

@@ -133,7 +133,8 @@ class Task:
             sizes.append(deviation(p.numeric if named is None else p.numeric + named))
         spreads = [deviation(p.x) for p in passes]
         sums = [deviation(p.sums).detach() for p in passes]
-        return self.charge(model, sizes, spreads, sums)
+        coefs = [act.coef for act, _ in model.parts()]
+        return self.charge(model, sizes, spreads, sums, coefs)
 
     @property
     def whole(self) -> bool:
@@ -141,17 +142,23 @@ class Task:
         return self.metric not in ("edge_forward_spline_n", "edge_forward_spline_u")
 
     def charge(
-        self, model: MultKAN, sizes: list[Tensor], spreads: list[Tensor], sums: list[Tensor]
+        self,
+        model: MultKAN,
+        sizes: list[Tensor],
+        spreads: list[Tensor],
+        sums: list[Tensor],
+        coefs: Sequence[Tensor],
     ) -> Tensor:
-        """Give the penalty without that of coefficients, from standard deviations.
+        """Give the penalty from standard deviations and coefficients.
 
         Args:
             model: The network.
             sizes: Those of the edges of each layer (sums, inputs).
             spreads: Those of its inputs (inputs,).
             sums: Those of its sums (sums,).
+            coefs: The coefficients of its splines (inputs, sums, basis).
         """
-        from edgewise.compat.pykan._network import penalty
+        from edgewise.compat.pykan._network import coefficients, penalty
         from edgewise.compat.pykan._surgery import backward_scores
 
         if self.metric in ("edge_forward_spline_n", "edge_forward_sum"):
@@ -166,10 +173,4 @@ class Task:
                 backward_scores(model, sizes[:n], sums[:n], nodes[n].mean(0)).nodes[0]
                 for n in range(1, model.depth + 1)
             ]
-        return penalty(scales, *self.weights[:2])
-
-    def of_coefficients(self, coefs: Sequence[Tensor]) -> Tensor:
-        """Give the penalty of coefficients (inputs, outputs, basis) of each layer."""
-        from edgewise.compat.pykan._network import coefficients
-
-        return coefficients(coefs, *self.weights[2:])
+        return penalty(scales, *self.weights[:2]) + coefficients(coefs, *self.weights[2:])

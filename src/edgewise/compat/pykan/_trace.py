@@ -116,10 +116,10 @@ class Layer:
         return Named(j, i, mask * (c * value + d), mask * c * a * along, by)
 
     def back(self, trace: Trace, signal: Tensor) -> tuple[Tensor, Tensor]:
-        """Carry derivatives in the nodes (batch, rows, nodes) back to those in the sums.
+        """Carry derivatives in the nodes (batch, rows, nodes) back.
 
         Returns:
-            The derivatives in the products, before the nodes' scales, and those in the sums.
+            Those in the subnodes and those in the sums (batch, rows, sums).
         """
         d = self.nodes.backward(signal * self.node[0], trace.subnodes)
         return d, d * self.subnode[0]
