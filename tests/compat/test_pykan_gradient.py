@@ -7,7 +7,8 @@ import torch
 from torch.func import functional_call
 
 from edgewise.compat.pykan import KAN
-from edgewise.compat.pykan._gauss_newton import Frame, merge
+from edgewise.compat.pykan._frame import Frame
+from edgewise.compat.pykan._gauss_newton import merge
 from edgewise.compat.pykan._network import METRICS
 from edgewise.compat.pykan._objective import Classes, Squares, Task
 

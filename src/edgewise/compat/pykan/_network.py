@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, DataError, ShapeError
-from edgewise.compat.pykan import _checkpoints, _fit, _plot, _surgery, _symbolic
+from edgewise.compat.pykan import (
+    _attribution,
+    _checkpoints,
+    _fit,
+    _plot,
+    _pruning,
+    _surgery,
+    _symbolic,
+)
 from edgewise.compat.pykan._layers import KANLayer, Symbolic_KANLayer, base_of
 
 METRICS = (
@@ -626,15 +634,15 @@ class MultKAN(nn.Module):
     auto_symbolic = _symbolic.auto_symbolic
     symbolic_formula = _symbolic.symbolic_formula
 
-    attribute = _surgery.attribute
-    node_attribute = _surgery.node_attribute
-    feature_interaction = _surgery.feature_interaction
-    prune = _surgery.prune
-    prune_node = _surgery.prune_node
-    prune_edge = _surgery.prune_edge
-    prune_input = _surgery.prune_input
-    remove_edge = _surgery.remove_edge
-    remove_node = _surgery.remove_node
+    attribute = _attribution.attribute
+    node_attribute = _attribution.node_attribute
+    feature_interaction = _attribution.feature_interaction
+    prune = _pruning.prune
+    prune_node = _pruning.prune_node
+    prune_edge = _pruning.prune_edge
+    prune_input = _pruning.prune_input
+    remove_edge = _pruning.remove_edge
+    remove_node = _pruning.remove_node
     swap = _surgery.swap
     auto_swap = _surgery.auto_swap
     auto_swap_l = _surgery.auto_swap_l

@@ -158,8 +158,8 @@ class Task:
             sums: Those of its sums (sums,).
             coefs: The coefficients of its splines (inputs, sums, basis).
         """
+        from edgewise.compat.pykan._attribution import backward_scores
         from edgewise.compat.pykan._network import coefficients, penalty
-        from edgewise.compat.pykan._surgery import backward_scores
 
         if self.metric in ("edge_forward_spline_n", "edge_forward_sum"):
             scales = [size / (spread + 0.1) for size, spread in zip(sizes, spreads, strict=True)]

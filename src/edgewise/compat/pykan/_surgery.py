@@ -1,327 +1,25 @@
-"""Scores of nodes and edges, and what changes a network's shape."""
+"""Changes of a network's shape and order that keep what it computes, or wire it anew."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError
+from edgewise.compat.pykan._attribution import attribute, owners, scored
 from edgewise.compat.pykan._layers import (
     KANLayer,
     Symbolic_KANLayer,
     exchanged,
     indices,
 )
+from edgewise.compat.pykan._pruning import with_nodes
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
-
-
-# scores
-
-
-class Scores(NamedTuple):
-    """Scores for each output k, by layer from the inputs on."""
-
-    nodes: list[Tensor]  # (k, nodes)
-    subnodes: list[Tensor]  # (k, subnodes)
-    edges: list[Tensor]  # (k, subnodes, inputs)
-
-
-def backward_scores(
-    model: MultKAN, sizes: list[Tensor], sums: list[Tensor], out_score: Tensor | None = None
-) -> Scores:
-    """Carry scores from the nodes of a layer back (arXiv 2408.10205, section 4.1).
-
-    A sum hands its score to its edges by their standard deviations, over its own.
-
-    Args:
-        model: The network.
-        sizes: The standard deviations of the edges of the layers before (subnodes, inputs).
-        sums: Those of the sums (subnodes,).
-        out_score: The scores to begin with; one for each node, every node for itself.
-    """
-    depth = len(sizes)
-    count = model.width_in[depth]
-    like = sizes[-1]
-    start = torch.ones(count).to(like) if out_score is None else out_score.to(like)
-    nodes, subnodes, edges = [torch.diag(start)], [], []
-    for layer in range(depth, 0, -1):
-        score = nodes[-1].index_select(1, owners(model, layer).to(like.device))
-        spread = sums[layer - 1]
-        share = torch.where(spread > 0, score / spread.clamp_min(1e-300), 0.0)
-        subnodes.append(score)
-        edges.append(share.unsqueeze(-1) * sizes[layer - 1])
-        nodes.append(edges[-1].sum(1))
-    return Scores(nodes[::-1], subnodes[::-1], edges[::-1])
-
-
-def owners(model: MultKAN, layer: int) -> Tensor:
-    """Tell to which node each subnode of a layer of nodes belongs."""
-    sums = model.width[layer][0]
-    counts = [1] * sums + model.arities(layer)
-    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-
-
-def attribute(
-    self: MultKAN,
-    l: int | None = None,
-    i: int | None = None,
-    out_score: Tensor | None = None,
-    plot: bool = True,
-) -> Tensor | None:
-    """Score inputs, nodes and edges by how much of the outputs comes through them.
-
-    Args:
-        l: A layer of nodes, whose nodes are scored by the inputs; the outputs if not given.
-        i: One node of it.
-        out_score: The weights of the outputs (or of layer l's nodes).
-        plot: With `i`, draw a bar for each input.
-
-    Returns:
-        None without `l`: the scores are in `node_scores`, `subnode_scores` and `edge_scores`, means
-        over the outputs, and for each output in those with `_all`. With `l`, the scores of the
-        inputs for each node (nodes, inputs), or with `i` for one (inputs,).
-    """
-    self.need_acts()
-    if l is None:
-        scores = backward_scores(self, self.edge_actscale, self.subnode_actscale, out_score)
-        self.node_scores_all = scores.nodes
-        self.subnode_scores_all, self.edge_scores_all = scores.subnodes, scores.edges
-        self.node_scores = [score.mean(0) for score in scores.nodes]
-        self.subnode_scores = [score.mean(0) for score in scores.subnodes]
-        self.edge_scores = [score.mean(0) for score in scores.edges]
-        return None
-    if not 1 <= l <= self.depth:
-        raise ConfigError(f"Layers of nodes are 1 to {self.depth}, got l={l}.")
-    if out_score is None:
-        attribute(self)
-        assert self.node_scores is not None
-        out_score = self.node_scores[l]
-    found = backward_scores(self, self.edge_actscale[:l], self.subnode_actscale[:l], out_score)
-    if i is None:
-        return found.nodes[0]
-    if not 0 <= i < self.width_in[l]:
-        raise ConfigError(f"Nodes of layer {l} are 0 to {self.width_in[l] - 1}, got i={i}.")
-    if plot:
-        from edgewise.compat.pykan._plot import bars
-
-        bars(found.nodes[0][i])
-    return found.nodes[0][i]
-
-
-def node_attribute(self: MultKAN) -> None:
-    """Score the inputs for the nodes of each layer, into `node_attribute_scores`."""
-    self.node_attribute_scores = [attribute(self, l) for l in range(1, self.depth + 1)]
-
-
-def feature_interaction(
-    self: MultKAN,
-    l: int,
-    neuron_th: float = 1e-2,
-    feature_th: float = 1e-2,
-) -> dict[tuple[int, ...], int]:
-    """Count the sets of inputs that nodes of a layer depend on.
-
-    Args:
-        l: The layer of nodes.
-        neuron_th: Nodes whose largest score is not above it do not count.
-        feature_th: The share of a node's largest score above which an input counts.
-    """
-    found: dict[tuple[int, ...], int] = {}
-    scores = attribute(self, l)
-    assert scores is not None
-    for score in scores:
-        if float(score.max()) > neuron_th:
-            inputs = tuple((score > score.max() * feature_th).nonzero()[:, 0].tolist())
-            found[inputs] = found.get(inputs, 0) + 1
-    return found
-
-
-def _scored(model: MultKAN) -> MultKAN:
-    model.need_acts()
-    attribute(model)
-    return model
-
-
-# taking away
-
-
-def prune_node(
-    self: MultKAN,
-    threshold: float = 1e-2,
-    mode: str = "auto",
-    active_neurons_id: Sequence[Sequence[int]] | None = None,
-    log_history: bool = True,
-) -> MultKAN:
-    """Give a copy without the hidden nodes whose scores are not above a threshold.
-
-    Args:
-        threshold: The threshold.
-        mode: "auto", or "manual" to keep the nodes given.
-        active_neurons_id: For each hidden layer the nodes to keep.
-        log_history: Whether to keep the state.
-
-    Raises:
-        ConfigError: If a layer would lose all of its nodes.
-    """
-    if active_neurons_id is not None:
-        mode = "manual"
-    if mode not in ("auto", "manual") or (mode == "manual" and active_neurons_id is None):
-        raise ConfigError(f"mode is 'auto', or 'manual' with active_neurons_id, got {mode!r}.")
-    keep = []
-    for layer in range(1, self.depth):
-        if active_neurons_id is not None:
-            keep.append(indices(sorted(active_neurons_id[layer - 1]), self.width_in[layer]))
-        else:
-            scores = _scored(self).node_scores
-            assert scores is not None
-            keep.append((scores[layer] > threshold).nonzero()[:, 0].cpu())
-        if len(keep[-1]) == 0:
-            raise ConfigError(
-                f"No node of layer {layer} has a score above {threshold}: nothing would be left of "
-                "the network. Choose a smaller threshold, or train it first."
-            )
-    smaller = _with_nodes(self, keep)
-    if log_history:
-        smaller.log_history("prune_node")
-    return smaller
-
-
-def _with_nodes(model: MultKAN, keep: list[Tensor]) -> MultKAN:
-    """Copy a network with these nodes of its hidden layers, in this order."""
-    smaller = copy.deepcopy(model)
-    smaller.forget()
-    nodes = [torch.arange(model.width_in[0]), *keep, torch.arange(model.width_in[-1])]
-    width, arities = [list(model.width[0])], [model.arities(0)]
-    for layer in range(1, model.depth + 1):
-        kept, sums = nodes[layer], model.width[layer][0]
-        products = [n - sums for n in kept.tolist() if n >= sums]
-        width.append([len(kept) - len(products), len(products)])
-        arities.append([model.arities(layer)[n] for n in products])
-        owner = owners(model, layer)
-        # a node's subnodes stand together, in the order of the nodes
-        subnodes = torch.cat([(owner == n).nonzero()[:, 0] for n in kept])
-        act, symbolic = model.parts()[layer - 1]
-        before = nodes[layer - 1]
-        smaller.act_fun[layer - 1] = act.get_subset(before, subnodes)
-        smaller.symbolic_fun[layer - 1] = symbolic.get_subset(before, subnodes)
-        for name, chosen in (("node", kept), ("subnode", subnodes)):
-            for kind in ("bias", "scale"):
-                parameter = getattr(smaller, f"{name}_{kind}")[layer - 1]
-                parameter.data = parameter.data[chosen.to(parameter.device)]
-    smaller.width = width
-    if not model.mult_homo:
-        smaller.mult_arity = arities
-    return smaller.to(model.device)
-
-
-def prune_edge(self: MultKAN, threshold: float = 3e-2, log_history: bool = True) -> None:
-    """Switch edges off, in place, whose scores are not above a threshold: splines and functions."""
-    edges = _scored(self).edge_scores
-    assert edges is not None
-    for (act, symbolic), score in zip(self.parts(), edges, strict=True):
-        alive = (score > threshold).to(act.mask)
-        act.mask.data = act.mask.data * alive.T
-        symbolic.mask.data = symbolic.mask.data * alive
-    self.acts = None
-    if log_history:
-        self.log_history("prune_edge")
-
-
-def prune(self: MultKAN, node_th: float = 1e-2, edge_th: float = 3e-2) -> MultKAN:
-    """Give a copy without the nodes and edges whose scores are not above the thresholds."""
-    smaller = prune_node(self, node_th, log_history=False)
-    prune_edge(smaller, edge_th, log_history=False)
-    smaller.need_acts()
-    smaller.log_history("prune")
-    return smaller
-
-
-def prune_input(
-    self: MultKAN,
-    threshold: float = 1e-2,
-    active_inputs: Sequence[int] | None = None,
-    log_history: bool = True,
-) -> MultKAN:
-    """Give a copy without the inputs whose scores are not above a threshold.
-
-    The copy takes the same x as before and picks its columns, `input_id`.
-
-    Args:
-        threshold: The threshold.
-        active_inputs: The inputs to keep, whatever their scores.
-        log_history: Whether to keep the state.
-    """
-    if active_inputs is None:
-        kept = (self.feature_score > threshold).nonzero()[:, 0].cpu()
-    else:
-        kept = indices(active_inputs, self.width_in[0])
-    if len(kept) == 0:
-        raise ConfigError(f"No input has a score above {threshold}: choose a smaller threshold.")
-    smaller = copy.deepcopy(self)
-    act, symbolic = self.parts()[0]
-    everything = torch.arange(self.width_out[1])
-    smaller.act_fun[0] = act.get_subset(kept, everything)
-    smaller.symbolic_fun[0] = symbolic.get_subset(kept, everything)
-    smaller.width = [[len(kept), 0], *self.width[1:]]
-    smaller.input_id = self.input_id[kept.to(self.input_id.device)]
-    if self.cache_data is not None:
-        smaller.cache_data = self.cache_data[:, kept.to(self.cache_data.device)]
-    smaller.to(self.device)
-    if log_history:
-        smaller.log_history("prune_input")
-    return smaller
-
-
-def remove_edge(
-    self: MultKAN,
-    l: int,
-    i: int,
-    j: int,
-    log_history: bool = True,
-) -> None:
-    """Switch an edge off, in place, spline and function."""
-    self.check_edge(l, i, j)
-    act, symbolic = self.parts()[l]
-    act.mask.data[i, j] = symbolic.mask.data[j, i] = 0.0
-    self.acts = None
-    if log_history:
-        self.log_history("remove_edge")
-
-
-def remove_node(
-    self: MultKAN,
-    l: int,
-    i: int,
-    mode: str = "all",
-    log_history: bool = True,
-) -> None:
-    """Switch off, in place, all edges that enter a node ("down"), leave it ("up"), or both ("all").
-
-    With "down", i is a subnode.
-    """
-    if mode not in ("all", "up", "down"):
-        raise ConfigError(f"mode is 'all', 'up' or 'down', got {mode!r}.")
-    count = self.width_out[l] if mode == "down" else self.width_in[l]
-    if not 0 <= l <= self.depth or not 0 <= i < count:
-        raise ConfigError(f"There is no node ({l}, {i}).")
-    if mode in ("all", "down") and l > 0:
-        subnodes = [i] if mode == "down" else (owners(self, l) == i).nonzero()[:, 0].tolist()
-        act, symbolic = self.parts()[l - 1]
-        act.mask.data[:, subnodes] = 0.0
-        symbolic.mask.data[subnodes] = 0.0
-    if mode in ("all", "up") and l < self.depth:
-        act, symbolic = self.parts()[l]
-        act.mask.data[i] = 0.0
-        symbolic.mask.data[:, i] = 0.0
-    self.acts = None
-    if log_history:
-        self.log_history("remove_node")
 
 
 # order
@@ -340,7 +38,7 @@ def swap(self: MultKAN, l: int, i1: int, i2: int, log_history: bool = True) -> N
     sums = self.width[l][0]
     if (i1 < sums) != (i2 < sums):
         raise ConfigError(f"Node {i1} and node {i2} of layer {l} are not of one kind.")
-    changed = _with_nodes(
+    changed = with_nodes(
         self,
         [
             order if layer == l else torch.arange(self.width_in[layer])
@@ -374,7 +72,7 @@ def _cost(edges: Sequence[Tensor]) -> Tensor:
 
 def auto_swap_l(self: MultKAN, l: int) -> None:
     """Exchange nodes of a hidden layer, in place, as long as that shortens the connections."""
-    edges = _scored(self).edge_scores
+    edges = scored(self).edge_scores
     assert edges is not None
     before, after = edges[l - 1].detach().clone(), edges[l].detach().clone()
     sums, owner = self.width[l][0], owners(self, l)
