@@ -73,6 +73,26 @@ def test_gradient_is_that_of_autograd(kind, metric, lamb):
     torch.testing.assert_close(system.g, slopes, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["deep", "products"])
+def test_moments_give_what_edges_give(kind, metric):
+    model, task = network(kind), task_for(kind, metric, 1e-2)
+    passes = model.walk(task.x)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    values = [
+        task.loss(passes[-1].nodes) + task.lamb * task.penalize(model, passes),
+        task.value(model, known := []),
+        task.value(model, known),
+    ]
+    first, *others = (
+        torch.autograd.grad(value, trained, allow_unused=True, materialize_grads=True)
+        for value in values
+    )
+    for value, slopes in zip(values[1:], others, strict=True):
+        torch.testing.assert_close(value, values[0], rtol=1e-12, atol=0)
+        torch.testing.assert_close(slopes, first, rtol=1e-8, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["products", "functions"])
 def test_matrix_is_that_of_autograd(kind):
     model, task = network(kind), task_for(kind, METRICS[0], 0.0)

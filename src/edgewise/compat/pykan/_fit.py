@@ -22,8 +22,8 @@ _STARTS = 5
 _SCOUT = 8
 _LARGE = 1_000_000
 """Entries of a Jacobian above which steps are dear, and one start has to do."""
-_GAIN, _PATIENCE = 1e-3, 6
-"""A fit ends when so many steps in a row lower the objective by less than this share each."""
+_GAIN = 1e-3
+"""A step that lowers the objective by a smaller share has come to next to nothing."""
 
 
 def fit(
@@ -68,8 +68,8 @@ def fit(
     Args:
         dataset: train_input, train_label, test_input, test_label.
         opt: "LBFGS" or "Adam".
-        steps: The number of steps. When six in a row gain less than 0.1 % each, the last
-            values are repeated.
+        steps: The number of steps. When six in a row gain less than 0.1 % each (three of
+            L-BFGS), the last values are repeated.
         log: How often the progress bar is written.
         lamb: The weight of the penalty.
         lamb_l1: Its weight on the sizes of edges.
@@ -144,6 +144,13 @@ def fit(
         limit = steps - _SCOUT  # so many has the best start behind it
     if opt == "Adam" and isinstance(stepper, gn.LevenbergMarquardt):
         limit = min(limit, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
+    if self.fresh and isinstance(stepper, gn.QuasiNewton) and lamb > 0 and steps > 1:
+        # first to the labels: edges that a penalty has shut soon hardly open again
+        if every > 0 and start_grid_update_step <= 0:
+            gn.lay_grids(work, task.x, always=True)
+        stepper.step(replace(task, lamb=0.0))
+        stepper.forget()
+        limit -= 1
     best, idle = None, 0
     bar = _bar(steps)
     for step in bar:
@@ -156,13 +163,13 @@ def fit(
                 stepper.forget()
                 idle = 0
         value = stepper.step(part)
-        if part is task and isinstance(stepper, gn.LevenbergMarquardt):
+        if part is task and stepper.patience:
             if best is None or value < best[0]:
                 idle = 0 if best is None or value < best[0] * (1 - _GAIN) else idle + 1
                 best = (value, gn.snapshot(work))
             else:
                 idle += 1
-        last = step == limit - 1 or idle >= _PATIENCE
+        last = step == limit - 1 or idle >= stepper.patience > 0
         if last and best is not None:
             gn.restore(work, best[1])
             stepper.forget()
@@ -301,15 +308,10 @@ def _is_square(loss_fn: Any, like: Tensor) -> bool:
 
 def _stepper(opt: str, work: MultKAN, task: objective.Task, lr: float, other: str) -> gn.Stepper:
     """Levenberg–Marquardt if all rows count and it can be; what was asked for otherwise."""
-    if opt == "Adam":
-        return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
-    if isinstance(task.rule, objective.Curved) and gn.is_factored(work, task):
+    if isinstance(task.rule, objective.Curved) and gn.is_factored(work, task) and opt == "LBFGS":
         return gn.LevenbergMarquardt(work)
-    if other == "Adam":
-        return gn.Torch(work, torch.optim.Adam(_trained(work), lr=lr))
-    options: dict[str, Any] = {"lr": lr, "history_size": 10, "line_search_fn": "strong_wolfe"}
-    tight: dict[str, Any] = {"tolerance_grad": 1e-32, "tolerance_change": 1e-32}
-    return gn.Torch(work, torch.optim.LBFGS(_trained(work), **options, **tight))
+    kind = gn.Adam if other == "Adam" else gn.QuasiNewton
+    return kind(work, _trained(work), lr)
 
 
 def _trained(work: MultKAN) -> list[nn.Parameter]:

@@ -1,16 +1,20 @@
-"""Steps on pykan's objective: Levenberg–Marquardt, or what torch has."""
+"""Steps on pykan's objective: Levenberg–Marquardt, L-BFGS, Adam."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.lbfgs import _strong_wolfe
 
 from edgewise.compat.pykan._frame import Frame, Point
 from edgewise.compat.pykan._layers import project
+from edgewise.compat.pykan._lbfgs import Memory
+from edgewise.compat.pykan._moments import Functions
 from edgewise.compat.pykan._objective import Task
 
 if TYPE_CHECKING:
@@ -23,6 +27,10 @@ _MOST = 1000
 
 class Stepper(ABC):
     """A way to make the objective smaller, step by step."""
+
+    patience = 6
+    """A fit ends when so many steps in a row lower the objective by next to nothing; 0 if steps
+    need not lower it."""
 
     @abstractmethod
     def step(self, task: Task) -> float:
@@ -37,30 +45,75 @@ class Stepper(ABC):
         return None
 
 
-class Torch(Stepper):
-    """An optimizer of torch."""
+class Adam(Stepper):
+    """Steps of Adam (Kingma and Ba 2015)."""
 
-    def __init__(self, model: MultKAN, optimizer: torch.optim.Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
+    patience = 0
 
-    def forget(self) -> None:
-        """Drop an L-BFGS history of other functions."""
-        if isinstance(self.optimizer, torch.optim.LBFGS):
-            self.optimizer.state.clear()
+    def __init__(self, model: MultKAN, trained: list[nn.Parameter], lr: float) -> None:
+        self.model, self.optimizer = model, torch.optim.Adam(trained, lr=lr)
 
     def step(self, task: Task) -> float:
-        """Take one step, or 20 iterations of L-BFGS."""
+        """Take one step; the objective is that before it."""
+        self.optimizer.zero_grad()
+        value = task.value(self.model)
+        value.backward()
+        self.optimizer.step()
+        return float(value.detach())
 
-        def closure() -> Tensor:
-            self.optimizer.zero_grad()
-            passes = self.model.walk(task.x, *task.guard, full=task.lamb > 0)
-            value = task.loss(passes[-1].nodes)
-            if task.lamb > 0:
-                value = value + task.lamb * task.penalize(self.model, passes)
-            value.backward()
-            return value.detach()
 
-        return float(self.optimizer.step(closure))  # type: ignore[arg-type]
+class QuasiNewton(Stepper):
+    """Limited-memory BFGS, 20 iterations in each step (Nocedal 1980)."""
+
+    patience = 3
+
+    def __init__(self, model: MultKAN, trained: list[nn.Parameter], lr: float) -> None:
+        self.model, self.trained, self.lr = model, trained, lr
+        self.memory = Memory(10)
+        self.task: Task | None = None
+        self.known: list[Functions] = []
+
+    def forget(self) -> None:
+        """Drop the history of other functions."""
+        self.memory.clear()
+        self.known.clear()
+
+    def step(self, task: Task) -> float:
+        """Take 20 iterations."""
+        if task is not self.task:
+            self.task = task
+            self.known.clear()
+        at = partial(self._evaluate, task)
+        start, d = self._read(), torch.zeros(())
+        value, g = at(start, 0.0, d)
+        for _ in range(20):
+            d = self.memory.direction(g)
+            slope = float(g @ d)
+            if not slope < 0:
+                break
+            length = self.lr * (1.0 if self.memory.pairs else min(1.0, 1 / float(g.abs().sum())))
+            new_value, new_g, length, _ = _strong_wolfe(at, start, length, d, value, g, slope)
+            self.memory.learn(length * d, new_g - g)
+            start, value, g = start + length * d, float(new_value), new_g
+        self._write(start)
+        return value
+
+    def _read(self) -> Tensor:
+        return torch.cat([p.detach().flatten() for p in self.trained])
+
+    def _write(self, values: Tensor) -> None:
+        parts = values.split([p.numel() for p in self.trained])
+        for p, part in zip(self.trained, parts, strict=True):
+            p.data = part.view_as(p)
+
+    def _evaluate(
+        self, task: Task, start: Tensor, length: float | Tensor, d: Tensor
+    ) -> tuple[float, Tensor]:
+        """Give the objective and its gradient at a point on a line."""
+        self._write(start + length * d)
+        value = task.value(self.model, self.known)
+        slopes = torch.autograd.grad(value, self.trained, allow_unused=True, materialize_grads=True)
+        return float(value.detach()), torch.cat([slope.flatten() for slope in slopes])
 
 
 class LevenbergMarquardt(Stepper):

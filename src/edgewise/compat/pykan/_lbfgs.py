@@ -74,13 +74,13 @@ class LBFGS(torch.optim.LBFGS):
         first = closure()
         loss, gradient = _number(first), self._gather_flat_grad()
         evaluations = 1
-        pairs = state.setdefault("pairs", [])  # (s, y, 1 / ys), the newest last
+        memory = state.setdefault("memory", Memory(group["history_size"], group["tolerance_ys"]))
         state["func_evals"] = state.get("func_evals", 0) + 1
         if gradient.abs().max() <= group["tolerance_grad"]:
             return first
         for _ in range(group["max_iter"]):
-            direction = _direction(gradient, pairs)
-            start = 1.0 if pairs else min(1.0, 1.0 / float(gradient.abs().sum()))
+            direction = memory.direction(gradient)
+            start = 1.0 if memory.pairs else min(1.0, 1.0 / float(gradient.abs().sum()))
             slope = float(gradient @ direction)
             if slope > -group["tolerance_change"]:
                 break
@@ -91,9 +91,7 @@ class LBFGS(torch.optim.LBFGS):
             evaluations += calls
             state["func_evals"] += calls
             s, y = direction * length, gradient - before
-            if (ys := float(y @ s)) > group["tolerance_ys"]:
-                pairs.append((s, y, 1.0 / ys))
-                del pairs[: -group["history_size"]]
+            memory.learn(s, y)
             if (
                 evaluations >= group["max_eval"]
                 or float(gradient.abs().max()) <= group["tolerance_grad"]
@@ -132,15 +130,32 @@ def _number(loss: Any) -> float:
     return torch.as_tensor(loss).detach().item()
 
 
-def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, float]]) -> Tensor:
-    """Minus the gradient times the inverse of the curvature so far (Nocedal 1980)."""
-    q, alphas = -gradient, []
-    for s, y, rho in reversed(pairs):
-        alphas.append(float(s @ q) * rho)
-        q = q - alphas[-1] * y
-    if pairs:
-        _, y, rho = pairs[-1]
-        q = q / (rho * float(y @ y))
-    for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
-        q = q + (alpha - float(y @ q) * rho) * s
-    return q
+class Memory:
+    """The last steps and what they changed in the gradient."""
+
+    def __init__(self, size: int, least: float = 1e-32) -> None:
+        self.size, self.least = size, least
+        self.pairs: list[tuple[Tensor, Tensor, float]] = []  # (s, y, 1 / ys), the newest last
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.pairs.clear()
+
+    def learn(self, s: Tensor, y: Tensor) -> None:
+        """Add a step and a difference of gradients, unless the curvature is none."""
+        if (ys := float(y @ s)) > self.least:
+            self.pairs.append((s, y, 1.0 / ys))
+            del self.pairs[: -self.size]
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Minus the gradient times the inverse of the curvature so far (Nocedal 1980)."""
+        q, alphas = -gradient, []
+        for s, y, rho in reversed(self.pairs):
+            alphas.append(float(s @ q) * rho)
+            q = q - alphas[-1] * y
+        if self.pairs:
+            _, y, rho = self.pairs[-1]
+            q = q / (rho * float(y @ y))
+        for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
+            q = q + (alpha - float(y @ q) * rho) * s
+        return q

@@ -320,12 +320,16 @@ class MultKAN(nn.Module):
             if self.symbolic_enabled:
                 added, functions = symbolic(x, singularity_avoiding, y_th)
                 sums = sums + added
-            subnodes = self.subnode_scale[layer] * sums + self.subnode_bias[layer]
-            products = self._multiply(subnodes, layer + 1)
-            nodes = self.node_scale[layer] * products + self.node_bias[layer]
+            subnodes, products, nodes = self.combine(sums, layer)
             passes.append(Pass(x, numeric, spline, functions, sums, subnodes, products, nodes))
             x = nodes
         return passes
+
+    def combine(self, sums: Tensor, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Lead a layer's sums (batch, sums) on: to its subnodes, their products, and its nodes."""
+        subnodes = self.subnode_scale[layer] * sums + self.subnode_bias[layer]
+        products = self._multiply(subnodes, layer + 1)
+        return subnodes, products, self.node_scale[layer] * products + self.node_bias[layer]
 
     def _multiply(self, subnodes: Tensor, layer: int) -> Tensor:
         arities = self.arities(layer)
@@ -558,8 +562,7 @@ class MultKAN(nn.Module):
         sums = act.sums(x)
         if self.symbolic_enabled:
             sums = sums + symbolic(x)[0]
-        subnodes = self.subnode_scale[layer] * sums + self.subnode_bias[layer]
-        return self.node_scale[layer] * self._multiply(subnodes, layer + 1) + self.node_bias[layer]
+        return self.combine(sums, layer)[-1]
 
     def initialize_grid_from_another_model(self, model: MultKAN, x: Tensor) -> None:
         """Take the grids of another model, with this one's numbers of intervals, and its splines.
@@ -679,7 +682,11 @@ def deviation(x: Tensor) -> Tensor:
     """The standard deviation over the rows; 0 with a gradient where a column is constant."""
     if len(x) < 2:
         return torch.zeros_like(x[0]) if len(x) else x.new_zeros(x.shape[1:])
-    variance = x.var(0)
+    return root(x.var(0))
+
+
+def root(variance: Tensor) -> Tensor:
+    """The square root; 0 with a gradient where there is no variance."""
     zero = variance <= 0
     return torch.where(zero, variance, torch.where(zero, 1.0, variance).sqrt())
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from edgewise.compat.pykan._moments import Functions, functions, moments
+
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN, Pass
 
@@ -122,6 +124,35 @@ class Task:
         """Give the mean loss."""
         return self.rule.loss(prediction, self.y)
 
+    def value(self, model: MultKAN, known: list[Functions] | None = None) -> Tensor:
+        """Give the objective, to be differentiated.
+
+        Args:
+            model: The network.
+            known: The functions of its inputs from an earlier call; they are put here.
+        """
+        if self.lamb > 0 and not any(symbolic.active() for _, symbolic in model.parts()):
+            return self._by_moments(model, [] if known is None else known)
+        passes = model.walk(self.x, *self.guard, full=self.lamb > 0)
+        loss = self.loss(passes[-1].nodes)
+        return loss + self.lamb * self.penalize(model, passes) if self.lamb > 0 else loss
+
+    def _by_moments(self, model: MultKAN, known: list[Functions]) -> Tensor:
+        """Evaluate a network without symbolic edges, no edge for itself."""
+        from edgewise.compat.pykan._network import root
+
+        x, sizes, inputs, sums = self.x, [], [], []
+        for layer, (act, _) in enumerate(model.parts()):
+            if layer == 0 and not known:
+                known.append(functions(act, x, slopes=False))
+            f = known[0] if layer == 0 else functions(act, x, slopes=True)
+            inputs.append(x)
+            y, variances = moments(act, x, f)
+            sizes.append(root(variances))
+            sums.append(y)
+            x = model.combine(y, layer)[-1]
+        return self.loss(x) + self.lamb * self._penalty(model, sizes, inputs, sums)
+
     def penalize(self, model: MultKAN, passes: list[Pass]) -> Tensor:
         """Give the penalty of what passed through a network."""
         from edgewise.compat.pykan._network import deviation
@@ -131,10 +162,17 @@ class Task:
             assert p.numeric is not None
             named = p.symbolic if self.whole else None
             sizes.append(deviation(p.numeric if named is None else p.numeric + named))
-        spreads = [deviation(p.x) for p in passes]
-        sums = [deviation(p.sums).detach() for p in passes]
+        return self._penalty(model, sizes, [p.x for p in passes], [p.sums for p in passes])
+
+    def _penalty(
+        self, model: MultKAN, sizes: list[Tensor], inputs: list[Tensor], sums: list[Tensor]
+    ) -> Tensor:
+        from edgewise.compat.pykan._network import deviation
+
+        spreads = [deviation(x) for x in inputs]
+        ends = [deviation(y.detach()) for y in sums]
         coefs = [act.coef for act, _ in model.parts()]
-        return self.charge(model, sizes, spreads, sums, coefs)
+        return self.charge(model, sizes, spreads, ends, coefs)
 
     @property
     def whole(self) -> bool:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgewise._kernels import Columns, spline_edges
 from edgewise._kernels._splines import dense_splines, local_splines
 from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import zero
+from edgewise.compat.pykan._moments import base_and_slope
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -86,7 +87,7 @@ class Layer:
         numeric, slopes = spline_edges(x, coef, self.act.grid, self.act.k, 1)
         base = None
         if self.has_base:
-            base, slope = _base(self.act.base_fun, x)
+            base, slope = base_and_slope(self.act.base_fun, x)
             numeric = numeric + weights * base.unsqueeze(1)
             slopes = slopes + weights * slope.unsqueeze(1)
         sums, named = numeric.sum(-1), []
@@ -163,20 +164,3 @@ class Layer:
         base = torch.zeros_like(trace.x) if trace.base is None else trace.base
         each = torch.cat([each, base.unsqueeze(-1)], -1)
         return each - each.mean(0)
-
-
-def _base(function: object, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Evaluate a base function and its slope."""
-    if function is nn.functional.silu:
-        s = x.sigmoid()
-        value = x * s
-        return value, s + value * (1 - s)
-    if isinstance(function, nn.Identity):
-        return x, torch.ones_like(x)
-    with torch.enable_grad():
-        u = x.detach().requires_grad_()
-        value = function(u)  # type: ignore[operator]
-        slope = torch.zeros_like(u)
-        if value.requires_grad:
-            (slope,) = torch.autograd.grad(value.sum(), u)
-    return value.detach(), slope
