@@ -161,7 +161,7 @@ def fit(
             )
             if moved:
                 stepper.forget()
-                idle = 0
+                idle = min(idle, 0 if lamb > 0 else 3)
         value = stepper.step(part)
         if part is task and stepper.patience:
             if best is None or value < best[0]:

@@ -188,7 +188,7 @@ class Frame:
         if not len(j):
             return Charge(pull, constants, [])
         covariance = torch.einsum("bik,bil->ikl", each, each) / max(rows - 1, 1)
-        weight = by_size.clamp_min(0) / point.sizes[n].clamp_min(1e-4)
+        weight = 3 * by_size.clamp_min(0) / point.sizes[n].clamp_min(1e-5)
         there = there[j, i]
         blocks = weight[j, i, None, None] * covariance[i] * there.unsqueeze(1) * there.unsqueeze(2)
         forms = [(self.at[n][j, i].clamp_min(0), blocks)]

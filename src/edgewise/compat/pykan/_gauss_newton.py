@@ -25,6 +25,10 @@ _MOST = 1000
 """With more parameters a step takes longer than what it saves."""
 
 
+_LEAST = 1e-3
+"""What a step has to promise, as a share of the objective, to be tried again shorter."""
+
+
 class Stepper(ABC):
     """A way to make the objective smaller, step by step."""
 
@@ -146,15 +150,16 @@ class LevenbergMarquardt(Stepper):
                 self.damping = max(self.damping, 1e-14) * 10
                 continue
             frame.places.write(start, delta)
-            new = frame.evaluate()
+            new, foreseen = frame.evaluate(), system.foreseen(delta)
             if new.value < point.value:
-                foreseen = system.foreseen(delta)
                 gain = min((point.value - new.value) / max(foreseen, 1e-300), 1e3)
                 shrink = max(0.05, 1 - (2 * gain - 1) ** 3)
                 self.damping = max(self.damping * min(shrink, 2.0), 1e-14)
                 self.growth, self.point = 2.0, new
                 return new.value
             self.damping, self.growth = self.damping * self.growth, 2 * self.growth
+            if foreseen < _LEAST * point.value:
+                break
         frame.places.write(start, torch.zeros_like(start))
         self.growth = 2.0
         return point.value
