@@ -53,7 +53,7 @@ void layer_backward_(const Layer<T>& l, const T* g, T* grad_x, T* grad_coef, T* 
 }
 
 template <class T>
-const Kernels<T> table{Vec<T>::width, local_splines_<T>, edges_<T>, layer_forward_<T>, layer_backward_<T>, gram<T>, pull<T>};
+const Kernels<T> table{Vec<T>::width, local_splines_<T>, edges_<T>, layer_forward_<T>, layer_backward_<T>, gram<T>, pull<T>, write<T>};
 
 extern const Kernels<float> f32;
 extern const Kernels<double> f64;

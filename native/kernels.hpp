@@ -32,6 +32,7 @@ struct Kernels {
   void (*gram)(const Columns<T>&, const Columns<T>&, bool same, double* H, std::int64_t pitch, std::int64_t batch,
                int threads);
   void (*pull)(const Columns<T>&, double* g, std::int64_t batch, int threads);
+  void (*write)(const Columns<T>&, double* J, std::int64_t pitch, std::int64_t batch, int threads);
 };
 
 #define EW_DECLARE(isa)                \

@@ -185,6 +185,15 @@ void pull(In<std::int64_t, 2> start, In<T, 3> values, In<T, 3> signal, In<std::i
 }
 
 template <class T>
+void write(In<std::int64_t, 2> start, In<T, 3> values, In<T, 3> signal, In<std::int64_t, 2> edges, std::int64_t size,
+           Out<double, 2> J, std::int64_t column, int threads) {
+  ew::Columns<T> of = columns<T>(start, values, signal, edges, size);
+  check(J.shape(0) == start.shape(0) * signal.shape(1), "J must have a row for each sample and row of the signal.");
+  check(column >= 0 && column + of.count * size <= std::int64_t(J.shape(1)), "the columns do not lie inside J.");
+  kernels<T>().write(of, J.data() + column, J.shape(1), start.shape(0), threads);
+}
+
+template <class T>
 void bind(nb::module_& m) {
   const auto free = nb::call_guard<nb::gil_scoped_release>();
   m.def("local_splines", &local_splines<T>, free);
@@ -193,6 +202,7 @@ void bind(nb::module_& m) {
   m.def("layer_backward", &layer_backward<T>, free);
   m.def("gram", &gram<T>, free);
   m.def("pull", &pull<T>, free);
+  m.def("write", &write<T>, free);
 }
 
 }  // namespace

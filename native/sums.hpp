@@ -1,4 +1,4 @@
-// The Gauss-Newton sums J^T J and J^T r by local support, without J.
+// The Gauss-Newton sums J^T J and J^T r by local support, without J; and J itself, for coarse grids.
 //
 // A column of the Jacobian is d_o B_b(x_i): the derivative of the output in sum o times a function of input
 // i. So the block of H that belongs to two edges is a sum over samples of K x K numbers, at the place where
@@ -128,6 +128,23 @@ void gram(const Columns<T>& first, const Columns<T>& second, bool same, double* 
         for (std::int64_t j = 0; j < first.size; ++j)
           for (std::int64_t k = 0; k < width; ++k) out[j * pitch + k] += block[j * width + k];
       }
+    }
+  }
+}
+
+// Write J out, zeros included: rows of numbers that are `pitch` apart.
+template <class T>
+void write(const Columns<T>& of, double* J, std::int64_t pitch, std::int64_t batch, int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (std::int64_t row = 0; row < batch * of.rows; ++row) {
+    const std::int64_t sample = row / of.rows;
+    const T* signal = of.signal + row * of.sums;
+    double* out = J + row * pitch;
+    for (std::int64_t e = 0; e < of.count; ++e, out += of.size) {
+      const std::int64_t at = sample * of.nodes + of.edges[2 * e + 1];
+      const double d = signal[of.edges[2 * e]];
+      for (std::int64_t k = 0; k < of.size; ++k) out[k] = 0;
+      for (std::int64_t k = 0; k < of.support; ++k) out[of.start[at] + k] = d * of.values[at * of.support + k];
     }
   }
 }

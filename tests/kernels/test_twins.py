@@ -14,6 +14,7 @@ from edgewise._kernels._backend import CORE
 from edgewise._kernels._edges import spline_edges_twin
 from edgewise._kernels._layer import spline_layer_twin
 from edgewise._kernels._splines import local_splines_twin
+from edgewise._kernels._sums import _jacobian
 from edgewise.bases import BSpline
 
 if CORE is None:
@@ -195,6 +196,7 @@ def test_sums(
     torch.testing.assert_close(
         mirror(H), expected, rtol=0, atol=1e-12 * float(expected.abs().max())
     )
+    torch.testing.assert_close(_jacobian(pieces, slice(None), H), J, rtol=1e-15, atol=0)
     for piece in pieces:
         one_row = piece._replace(signal=piece.signal[:, :1])
         close(pull(one_row), one_row.dense().sum((0, 1)), slack=batch**0.5)
