@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STARTS = 5
 _SCOUT = 8
+_SHORT = 3
 _LARGE = 1_000_000
 """Entries of a Jacobian above which steps are dear, and one start has to do."""
 _GAIN = 1e-3
@@ -144,21 +145,15 @@ def fit(
         limit = steps - _SCOUT  # so many has the best start behind it
     if opt == "Adam" and isinstance(stepper, gn.LevenbergMarquardt):
         limit = min(limit, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
-    if self.fresh and isinstance(stepper, gn.QuasiNewton) and lamb > 0 and steps > 1:
-        # first to the labels: edges that a penalty has shut soon hardly open again
-        if every > 0 and start_grid_update_step <= 0:
-            gn.lay_grids(work, task.x, always=True)
-        stepper.step(replace(task, lamb=0.0))
-        stepper.forget()
-        limit -= 1
+    if self.fresh and isinstance(stepper, gn.QuasiNewton) and lamb > 0 and steps > _SCOUT:
+        stepper = _lead(work, task, lr, every > 0 and start_grid_update_step <= 0)
+        limit = steps - _SHORT
     best, idle = None, 0
     bar = _bar(steps)
     for step in bar:
         part = _batch(task, batch, draw)
         if every and step % every == 0 and start_grid_update_step <= step < stop_grid_update_step:
-            moved = gn.lay_grids(
-                work, part.x, always=not isinstance(stepper, gn.LevenbergMarquardt)
-            )
+            moved = gn.lay_grids(work, part.x, always=isinstance(stepper, gn.Adam))
             if moved:
                 stepper.forget()
                 idle = min(idle, 0 if lamb > 0 else 3)
@@ -353,6 +348,28 @@ def _best_start(
             break
     gn.restore(work, min(scores, key=lambda pair: pair[0])[1])
     return good
+
+
+def _lead(work: MultKAN, task: objective.Task, lr: float, update: bool) -> gn.QuasiNewton:
+    """Take a few steps from two beginnings; give the stepper of the better one.
+
+    A penalty shuts edges of a new network, and they hardly open again: so one beginning is a step
+    on the labels alone. Where there are more parameters than labels, that is led astray by them.
+    """
+    first, found = gn.snapshot(work), []
+    for labels_first in (True, False):
+        gn.restore(work, first)
+        if update:
+            gn.lay_grids(work, task.x, always=True)
+        if labels_first:
+            gn.QuasiNewton(work, _trained(work), lr).step(replace(task, lamb=0.0))
+        stepper = gn.QuasiNewton(work, _trained(work), lr)
+        values = [stepper.step(task) for _ in range(_SHORT)]
+        found.append((values[-1], gn.snapshot(work), stepper))
+    labels, whole = found
+    _, state, stepper = whole if whole[0] < 0.95 * labels[0] else labels
+    gn.restore(work, state)
+    return stepper
 
 
 def _batch(task: objective.Task, batch: int, draw: torch.Generator) -> objective.Task:

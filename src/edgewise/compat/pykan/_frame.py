@@ -107,7 +107,7 @@ class Frame:
             edges=edges,
             sizes=[deviation(values) for values, _ in edges],
             spreads=[deviation(trace.x) for trace in point.traces],
-            sums=[deviation(trace.sums) for trace in point.traces],
+            sums=[deviation(trace.sums) for trace in point.traces if self.task.backward],
         )
 
     def charge(self, point: Point) -> Tensor:

@@ -78,8 +78,7 @@ class QuasiNewton(Stepper):
         self.known: list[Functions] = []
 
     def forget(self) -> None:
-        """Drop the history of other functions."""
-        self.memory.clear()
+        """Drop the functions of the inputs. What was learned of curvature helps on other grids."""
         self.known.clear()
 
     def step(self, task: Task) -> float:

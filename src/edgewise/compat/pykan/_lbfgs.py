@@ -137,10 +137,6 @@ class Memory:
         self.size, self.least = size, least
         self.pairs: list[tuple[Tensor, Tensor, float]] = []  # (s, y, 1 / ys), the newest last
 
-    def clear(self) -> None:
-        """Forget all."""
-        self.pairs.clear()
-
     def learn(self, s: Tensor, y: Tensor) -> None:
         """Add a step and a difference of gradients, unless the curvature is none."""
         if (ys := float(y @ s)) > self.least:

@@ -682,7 +682,7 @@ def deviation(x: Tensor) -> Tensor:
     """The standard deviation over the rows; 0 with a gradient where a column is constant."""
     if len(x) < 2:
         return torch.zeros_like(x[0]) if len(x) else x.new_zeros(x.shape[1:])
-    return root(x.var(0))
+    return root((x - x.mean(0)).square().sum(0) / (len(x) - 1))  # faster than var
 
 
 def root(variance: Tensor) -> Tensor:

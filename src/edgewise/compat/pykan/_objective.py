@@ -170,9 +170,14 @@ class Task:
         from edgewise.compat.pykan._network import deviation
 
         spreads = [deviation(x) for x in inputs]
-        ends = [deviation(y.detach()) for y in sums]
+        ends = [deviation(y.detach()) for y in sums] if self.backward else []
         coefs = [act.coef for act, _ in model.parts()]
         return self.charge(model, sizes, spreads, ends, coefs)
+
+    @property
+    def backward(self) -> bool:
+        """Whether the penalty is of scores that go back from the outputs."""
+        return self.metric in ("edge_backward", "node_backward")
 
     @property
     def whole(self) -> bool:
@@ -193,7 +198,7 @@ class Task:
             model: The network.
             sizes: Those of the edges of each layer (sums, inputs).
             spreads: Those of its inputs (inputs,).
-            sums: Those of its sums (sums,).
+            sums: Those of its sums (sums,), if `backward`.
             coefs: The coefficients of its splines (inputs, sums, basis).
         """
         from edgewise.compat.pykan._attribution import backward_scores
