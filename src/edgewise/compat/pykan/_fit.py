@@ -394,10 +394,7 @@ def _note(
     data: tuple[Tensor, ...],
     known: tuple[Tensor, Tensor] | None,
 ) -> None:
-    if known is None:
-        passes = work.walk(task.x, *task.guard)
-        known = task.loss(passes[-1].nodes), task.penalize(work, passes)
-    train, charge = known
+    train, charge = task.parts(work) if known is None else known
     x, y = data[2:]
     test = task.rule.loss(work.walk(x, *task.guard, full=False)[-1].nodes, y)
     kind = torch.get_default_dtype()

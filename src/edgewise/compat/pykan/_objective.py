@@ -125,19 +125,25 @@ class Task:
         return self.rule.loss(prediction, self.y)
 
     def value(self, model: MultKAN, known: list[Functions] | None = None) -> Tensor:
-        """Give the objective, to be differentiated.
+        """Give the objective, to be differentiated; `known` as in `parts`."""
+        if self.lamb == 0:
+            return self.loss(model.walk(self.x, *self.guard, full=False)[-1].nodes)
+        loss, penalty = self.parts(model, known)
+        return loss + self.lamb * penalty
+
+    def parts(self, model: MultKAN, known: list[Functions] | None = None) -> tuple[Tensor, Tensor]:
+        """Give the loss and the penalty, to be differentiated.
 
         Args:
             model: The network.
             known: The functions of its inputs from an earlier call; they are put here.
         """
-        if self.lamb > 0 and not any(symbolic.active() for _, symbolic in model.parts()):
+        if not any(symbolic.active() for _, symbolic in model.parts()):
             return self._by_moments(model, [] if known is None else known)
-        passes = model.walk(self.x, *self.guard, full=self.lamb > 0)
-        loss = self.loss(passes[-1].nodes)
-        return loss + self.lamb * self.penalize(model, passes) if self.lamb > 0 else loss
+        passes = model.walk(self.x, *self.guard)
+        return self.loss(passes[-1].nodes), self.penalize(model, passes)
 
-    def _by_moments(self, model: MultKAN, known: list[Functions]) -> Tensor:
+    def _by_moments(self, model: MultKAN, known: list[Functions]) -> tuple[Tensor, Tensor]:
         """Evaluate a network without symbolic edges, no edge for itself."""
         from edgewise.compat.pykan._network import root
 
@@ -151,7 +157,7 @@ class Task:
             sizes.append(root(variances))
             sums.append(y)
             x = model.combine(y, layer)[-1]
-        return self.loss(x) + self.lamb * self._penalty(model, sizes, inputs, sums)
+        return self.loss(x), self._penalty(model, sizes, inputs, sums)
 
     def penalize(self, model: MultKAN, passes: list[Pass]) -> Tensor:
         """Give the penalty of what passed through a network."""
