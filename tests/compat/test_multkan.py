@@ -146,6 +146,28 @@ def test_a_seed_gives_the_same_fit() -> None:
     assert first["train_loss"] == second["train_loss"]
 
 
+def test_a_penalty_leaves_the_nodes_that_the_law_needs() -> None:
+    dataset = create_dataset(hello, n_var=2)
+    left = []
+    for seed in range(6):
+        model = KAN(width=[2, 5, 1], grid=3, k=3, seed=seed).double()
+        model.fit(dataset, steps=50, lamb=1e-3)
+        left.append(model.prune().width_in[1])
+    assert left.count(1) >= 4, left
+
+
+def test_wide_networks_learn_under_a_penalty() -> None:
+    def pairs(x: Tensor) -> Tensor:
+        return x.reshape(len(x), 5, 2).sum(2)
+
+    dataset = create_dataset(pairs, n_var=10, train_num=400, test_num=200)
+    model = KAN(width=[10, 10, 5], grid=5, k=3, seed=1)
+    results = model.fit(dataset, steps=12, lamb=1e-2)
+    assert results["test_loss"][-1] < 0.15  # 0.82 is the labels' deviation
+    objective = np.square(results["train_loss"]) + 1e-2 * np.array(results["reg"])
+    assert objective[-1] == objective.min() < objective[0]
+
+
 @pytest.mark.parametrize(("metric", "opt"), [("edge_backward", "LBFGS"), ("node_backward", "Adam")])
 def test_every_penalty_and_optimizer_lowers_the_loss(metric: str, opt: str) -> None:
     dataset = create_dataset(hello, n_var=2, train_num=100, test_num=50)

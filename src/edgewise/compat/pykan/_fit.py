@@ -18,9 +18,10 @@ from edgewise.compat.pykan import _objective as objective
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
 
-_STARTS = 5
-_SCOUT = 8
+_STARTS, _SCOUT = 5, 8
+"""How many starts are tried, and how many steps each."""
 _SHORT = 3
+"""Steps of L-BFGS from each of two beginnings."""
 _LARGE = 1_000_000
 """Entries of a Jacobian above which steps are dear, and one start has to do."""
 _GAIN = 1e-3

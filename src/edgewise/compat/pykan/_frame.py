@@ -1,7 +1,8 @@
 r"""pykan's objective near a point: its value, its gradient and its Gauss–Newton matrix.
 
-The penalty is a function of the edges' standard deviations s; its gradient is exact, and its second
-derivatives are those of the quadratic function that touches it from above, w s² / (2 s0) for w s.
+The penalty is a function of the edges' standard deviations s; its gradient is exact. Its second
+derivatives are three times those of the quadratic function that touches it from above,
+w s² / (2 s0) for w s: steps along the penalty are short, and the labels decide which edges stay.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from edgewise.compat.pykan._trace import Layer, Trace
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
+
+
+_STIFFNESS = 3.0
+"""Second derivatives of the penalty, in those of the quadratic function above it (decision 21)."""
+_NOTHING = 1e-5
+"""The size of an edge that does not get smaller."""
 
 
 class Point(NamedTuple):
@@ -188,7 +195,7 @@ class Frame:
         if not len(j):
             return Charge(pull, constants, [])
         covariance = torch.einsum("bik,bil->ikl", each, each) / max(rows - 1, 1)
-        weight = 3 * by_size.clamp_min(0) / point.sizes[n].clamp_min(1e-5)
+        weight = _STIFFNESS * by_size.clamp_min(0) / point.sizes[n].clamp_min(_NOTHING)
         there = there[j, i]
         blocks = weight[j, i, None, None] * covariance[i] * there.unsqueeze(1) * there.unsqueeze(2)
         forms = [(self.at[n][j, i].clamp_min(0), blocks)]
