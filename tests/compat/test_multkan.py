@@ -244,10 +244,24 @@ def test_scores_are_shares_of_deviation() -> None:
     torch.testing.assert_close(model.feature_score, expected)
     small = model.prune_input(threshold=0.1)
     assert small.input_id.tolist() == [0]
-    torch.testing.assert_close(small(x), 3 * x[:, :1])
+    left = 3 * x[:, :1] + 0.1 * x[:, 1].mean()
+    torch.testing.assert_close(small(x), left)
     model.prune_edge(0.1)
-    torch.testing.assert_close(model(x), 3 * x[:, :1])
+    torch.testing.assert_close(model(x), left)
     assert model.n_edge == 1
+
+
+def test_pruning_keeps_the_constants_of_what_it_takes() -> None:
+    torch.manual_seed(0)
+    model, x = KAN(width=[3, [2, 1], 2], grid=4, seed=0, noise_scale=0.5).double(), rows(300, 3)
+    for act, i in zip(model.act_fun, (1, 1), strict=True):  # edges that hardly vary, far from 0
+        act.scale_base.data[i] = 0.0
+        act.coef.data[i] = 5 + 1e-4 * torch.randn_like(act.coef[i])
+    before = model(x).detach()
+    smaller = model.prune(edge_th=1e-3)
+    assert smaller.width == [[3, 0], [1, 1], [2, 0]]
+    assert smaller.act_fun[0].mask[1].tolist() == [0.0] * smaller.act_fun[0].out_dim
+    torch.testing.assert_close(smaller(x), before, rtol=0, atol=1e-2)
 
 
 def test_pruned_nodes_are_those_that_carry_nothing() -> None:

@@ -149,25 +149,24 @@ def fit(
     if self.fresh and isinstance(stepper, gn.QuasiNewton) and lamb > 0 and steps > _SCOUT:
         stepper = _lead(work, task, lr, every > 0 and start_grid_update_step <= 0)
         limit = steps - _SHORT
-    best, idle = None, 0
+    best, left, idle = math.inf, None, 0  # the lowest objective; its state, once grids move
     bar = _bar(steps)
     for step in bar:
         part = _batch(task, batch, draw)
         if every and step % every == 0 and start_grid_update_step <= step < stop_grid_update_step:
-            moved = gn.lay_grids(work, part.x, always=isinstance(stepper, gn.Adam))
-            if moved:
+            if left is None and best < math.inf:
+                left = gn.snapshot(work)
+            if gn.lay_grids(work, part.x, always=isinstance(stepper, gn.Adam)):
                 stepper.forget()
                 idle = min(idle, 0 if lamb > 0 else 3)
         value = stepper.step(part)
         if part is task and stepper.patience:
-            if best is None or value < best[0]:
-                idle = 0 if best is None or value < best[0] * (1 - _GAIN) else idle + 1
-                best = (value, gn.snapshot(work))
-            else:
-                idle += 1
+            idle = 0 if value < best * (1 - _GAIN) else idle + 1
+            if value < best:
+                best, left = value, None
         last = step == limit - 1 or idle >= stepper.patience > 0
-        if last and best is not None:
-            gn.restore(work, best[1])
+        if last and left is not None:
+            gn.restore(work, left)
             stepper.forget()
         _note(results, work, task, data, stepper.losses())
         if names or save_fig or last:

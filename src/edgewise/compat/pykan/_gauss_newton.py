@@ -96,6 +96,8 @@ class QuasiNewton(Stepper):
                 break
             length = self.lr * (1.0 if self.memory.pairs else min(1.0, 1 / float(g.abs().sum())))
             new_value, new_g, length, _ = _strong_wolfe(at, start, length, d, value, g, slope)
+            if not new_value < value:
+                break
             self.memory.learn(length * d, new_g - g)
             start, value, g = start + length * d, float(new_value), new_g
         self._write(start)

@@ -98,6 +98,10 @@ class _Stand(ModuleType):
         return found
 
     def __getattr__(self, name: str) -> Any:
+        value = self.__dict__[name] = self._look_up(name)
+        return value
+
+    def _look_up(self, name: str) -> Any:
         if name in self._owners:
             return getattr(importlib.import_module(f"{_HERE}.{self._owners[name]}"), name)
         if name in _OTHERS:

@@ -1,4 +1,8 @@
-"""Taking nodes, edges and inputs away."""
+"""Taking nodes, edges and inputs away.
+
+What `prune` takes away leaves its mean over the rows behind: an edge that hardly varies may be a
+large constant, and the network's values would jump without it.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +57,11 @@ def prune_node(
                 "the network. Choose a smaller threshold, or train it first."
             )
     smaller = with_nodes(self, keep)
+    for layer, (kept, means) in enumerate(zip(keep, _means(self)[1:], strict=True), start=1):
+        gone = torch.ones(self.width_in[layer], dtype=torch.bool)
+        gone[kept] = False
+        subnodes = _subnodes(self, layer + 1, keep)
+        _add(smaller, layer, means[:, gone.to(means.device)].sum(1)[subnodes.to(means.device)])
     if log_history:
         smaller.log_history("prune_node")
     return smaller
@@ -69,9 +78,7 @@ def with_nodes(model: MultKAN, keep: list[Tensor]) -> MultKAN:
         products = [n - sums for n in kept.tolist() if n >= sums]
         width.append([len(kept) - len(products), len(products)])
         arities.append([model.arities(layer)[n] for n in products])
-        owner = owners(model, layer)
-        # a node's subnodes stand together, in the order of the nodes
-        subnodes = torch.cat([(owner == n).nonzero()[:, 0] for n in kept])
+        subnodes = _subnodes(model, layer, keep)
         act, symbolic = model.parts()[layer - 1]
         before = nodes[layer - 1]
         smaller.act_fun[layer - 1] = act.get_subset(before, subnodes)
@@ -86,14 +93,46 @@ def with_nodes(model: MultKAN, keep: list[Tensor]) -> MultKAN:
     return smaller.to(model.device)
 
 
+def _subnodes(model: MultKAN, layer: int, keep: list[Tensor]) -> Tensor:
+    """List the subnodes of the nodes that are kept: those of a node stand together."""
+    kept = keep[layer - 1] if layer < model.depth else torch.arange(model.width_in[-1])
+    owner = owners(model, layer)
+    return torch.cat([(owner == n).nonzero()[:, 0] for n in kept])
+
+
+@torch.no_grad()
+def _means(model: MultKAN) -> list[Tensor]:
+    """Give the mean of each edge (sums, inputs) of each layer; zeros before any evaluation."""
+    if model.cache_data is None:
+        return [torch.zeros_like(act.mask.T) for act, _ in model.parts()]
+    model.need_acts()
+    return [values.mean(0) for values in model.spline_postacts]
+
+
+@torch.no_grad()
+def _add(model: MultKAN, layer: int, constants: Tensor) -> None:
+    """Add constants (sums,) to the sums of a layer: in a spline that stays, or else in the bias."""
+    act = model.parts()[layer][0]
+    factor = act.mask * act.scale_sp  # (inputs, sums)
+    for j, constant in enumerate(constants.to(factor)):
+        i = int(factor[:, j].abs().argmax())
+        if factor[i, j] != 0:
+            act.coef.data[i, j] += constant / factor[i, j]
+        else:
+            scale = model.subnode_scale[layer].data[j]
+            model.subnode_bias[layer].data[j] += scale * constant
+
+
 def prune_edge(self: MultKAN, threshold: float = 3e-2, log_history: bool = True) -> None:
     """Switch edges off, in place, whose scores are not above a threshold: splines and functions."""
     edges = scored(self).edge_scores
     assert edges is not None
-    for (act, symbolic), score in zip(self.parts(), edges, strict=True):
-        alive = (score > threshold).to(act.mask)
+    means = _means(self)
+    for layer, (act, symbolic) in enumerate(self.parts()):
+        alive = (edges[layer] > threshold).to(act.mask)
         act.mask.data = act.mask.data * alive.T
         symbolic.mask.data = symbolic.mask.data * alive
+        _add(self, layer, (means[layer] * (1 - alive)).sum(1))
     self.acts = None
     if log_history:
         self.log_history("prune_edge")
@@ -134,6 +173,10 @@ def prune_input(
     everything = torch.arange(self.width_out[1])
     smaller.act_fun[0] = act.get_subset(kept, everything)
     smaller.symbolic_fun[0] = symbolic.get_subset(kept, everything)
+    gone = torch.ones(self.width_in[0], dtype=torch.bool)
+    gone[kept] = False
+    means = _means(self)[0]
+    _add(smaller, 0, means[:, gone.to(means.device)].sum(1))
     smaller.width = [[len(kept), 0], *self.width[1:]]
     smaller.input_id = self.input_id[kept.to(self.input_id.device)]
     if self.cache_data is not None:
