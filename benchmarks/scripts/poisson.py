@@ -4,6 +4,7 @@ from kan import *
 from kan.LBFGS import LBFGS
 from kan.utils import batch_hessian
 
+torch.set_default_dtype(torch.float64)  # in float32 pykan fails: lstsq does not converge
 ALPHA, SIDE = 0.01, 51
 
 

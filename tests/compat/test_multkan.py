@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from edgewise import ConfigError, ShapeError
 from edgewise.compat.pykan import KAN, KANLayer, MultKAN, Symbolic_KANLayer, create_dataset
+from edgewise.compat.pykan._objective import Squares
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +156,28 @@ def test_a_penalty_leaves_the_nodes_that_the_law_needs() -> None:
         model.fit(dataset, steps=50, lamb=1e-3)
         left.append(model.prune().width_in[1])
     assert left.count(1) >= 4, left
+
+
+@pytest.mark.parametrize("width", [[2, 2, 1], [2, 60, 1]])
+def test_an_interrupted_fit_keeps_what_it_reached(
+    width: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = create_dataset(hello, n_var=2, train_num=100, test_num=50)
+    model = KAN(width=width, seed=0).double()
+    x, y = dataset["train_input"], dataset["train_label"]
+    untrained = float((model(x).detach() - y).square().mean())
+    loss, calls = Squares.loss, itertools.count()
+
+    def interrupted(self: Squares, prediction: Tensor, y: Tensor) -> Tensor:
+        if next(calls) == 30:
+            raise KeyboardInterrupt
+        return loss(self, prediction, y)
+
+    monkeypatch.setattr(Squares, "loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(dataset, steps=8)
+    reached = float((model(x).detach() - y).square().mean())
+    assert reached < 0.5 * untrained
 
 
 def test_wide_networks_learn_under_a_penalty() -> None:

@@ -101,6 +101,8 @@ def fit(
         train_loss and test_loss, square roots of the loss; reg, the penalty; and one list for each
         metric, under its name. A value for each step.
 
+    An interruption from the keyboard leaves the best parameters so far in the network.
+
     Raises:
         ConfigError: If an argument cannot be honored.
         DataError: If the dataset misses a part or is not finite.
@@ -137,53 +139,54 @@ def fit(
     every = max(1, int(stop_grid_update_step / grid_update_num)) if update_grid else 0
     draw = torch.Generator().manual_seed(self.seed)
     whole = batch == -1 or batch >= len(data[0])
-    stepper = _stepper(opt if not whole else "LBFGS", work, task, lr, opt)
-    large = math.prod(gn.extent(work, task)) > _LARGE
-    scout = self.fresh and isinstance(stepper, gn.LevenbergMarquardt) and steps > _SCOUT
-    limit = steps
-    if scout and whole and not large:
-        _scout(work, task, every > 0 and start_grid_update_step <= 0)
-        limit = steps - _SCOUT  # so many has the best start behind it
-    if opt == "Adam" and isinstance(stepper, gn.LevenbergMarquardt):
-        limit = min(limit, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
-    if self.fresh and isinstance(stepper, gn.QuasiNewton) and lamb > 0 and steps > _SCOUT:
-        stepper = _lead(work, task, lr, every > 0 and start_grid_update_step <= 0)
-        limit = steps - _SHORT
+    early = every > 0 and start_grid_update_step <= 0
+    stepper, limit = _begin(work, task, opt, lr, steps, whole, early)
     best, left, idle = math.inf, None, 0  # the lowest objective; its state, once grids move
     bar = _bar(steps)
-    for step in bar:
-        part = _batch(task, batch, draw)
-        if every and step % every == 0 and start_grid_update_step <= step < stop_grid_update_step:
-            if left is None and best < math.inf:
-                left = gn.snapshot(work)
-            if gn.lay_grids(work, part.x, always=isinstance(stepper, gn.Adam)):
+    try:
+        for step in bar:
+            part = _batch(task, batch, draw)
+            if (
+                every
+                and step % every == 0
+                and start_grid_update_step <= step < stop_grid_update_step
+            ):
+                if left is None and best < math.inf:
+                    left = gn.snapshot(work)
+                if gn.lay_grids(work, part.x, always=isinstance(stepper, gn.Adam)):
+                    stepper.forget()
+                    idle = min(idle, 0 if lamb > 0 else 3)
+            value = stepper.step(part)
+            if part is task and stepper.patience:
+                idle = 0 if value < best * (1 - _GAIN) else idle + 1
+                if value < best:
+                    best, left = value, None
+            last = step == limit - 1 or idle >= stepper.patience > 0
+            if last and left is not None:
+                gn.restore(work, left)
                 stepper.forget()
-                idle = min(idle, 0 if lamb > 0 else 3)
-        value = stepper.step(part)
-        if part is task and stepper.patience:
-            idle = 0 if value < best * (1 - _GAIN) else idle + 1
-            if value < best:
-                best, left = value, None
-        last = step == limit - 1 or idle >= stepper.patience > 0
-        if last and left is not None:
-            gn.restore(work, left)
-            stepper.forget()
-        _note(results, work, task, data, stepper.losses())
-        if names or save_fig or last:
-            _give(work, self, data[0])
-        for metric, name in zip(metrics or (), names, strict=True):
-            measured = metric()
-            results[name].append(measured.item() if isinstance(measured, Tensor) else measured)
-        if save_fig and step % save_fig_freq == 0:
-            from edgewise.compat.pykan._plot import save_frame
+            _note(results, work, task, data, stepper.losses())
+            if names or save_fig or last:
+                _give(work, self, data[0])
+            for metric, name in zip(metrics or (), names, strict=True):
+                measured = metric()
+                results[name].append(measured.item() if isinstance(measured, Tensor) else measured)
+            if save_fig and step % save_fig_freq == 0:
+                from edgewise.compat.pykan._plot import save_frame
 
-            save_frame(self, step, img_folder, beta, in_vars, out_vars)
-        if step % log == 0:
-            shown = display_metrics or ("train_loss", "test_loss", "reg")
-            bar.set_description(" | ".join(f"{n}: {float(results[n][-1]):.2e}" for n in shown))
-        if last:
-            break
-    bar.close()
+                save_frame(self, step, img_folder, beta, in_vars, out_vars)
+            if step % log == 0:
+                shown = display_metrics or ("train_loss", "test_loss", "reg")
+                bar.set_description(" | ".join(f"{n}: {float(results[n][-1]):.2e}" for n in shown))
+            if last:
+                break
+    except KeyboardInterrupt:  # what was reached is kept
+        if left is not None:
+            gn.restore(work, left)
+        _give(work, self, data[0])
+        raise
+    finally:
+        bar.close()
     for values in results.values():
         values += [values[-1]] * (steps - len(values))
     self.fresh = False
@@ -301,12 +304,38 @@ def _is_square(loss_fn: Any, like: Tensor) -> bool:
     return True
 
 
-def _stepper(opt: str, work: MultKAN, task: objective.Task, lr: float, other: str) -> gn.Stepper:
-    """Levenberg–Marquardt if all rows count and it can be; what was asked for otherwise."""
-    if isinstance(task.rule, objective.Curved) and gn.is_factored(work, task) and opt == "LBFGS":
-        return gn.LevenbergMarquardt(work)
-    kind = gn.Adam if other == "Adam" else gn.QuasiNewton
-    return kind(work, _trained(work), lr)
+def _begin(
+    work: MultKAN, task: objective.Task, opt: str, lr: float, steps: int, whole: bool, update: bool
+) -> tuple[gn.Stepper, int]:
+    """Choose the way of stepping, and the start of a new network.
+
+    Args:
+        work: The network, which is moved to the start.
+        task: The objective.
+        opt: "LBFGS" or "Adam".
+        lr: The step size.
+        steps: How many steps were asked for.
+        whole: Whether each step is on all rows.
+        update: Whether grids follow from the first step on.
+
+    Returns:
+        What takes the steps, and how many are left.
+    """
+    fresh = work.fresh and steps > _SCOUT
+    factored = isinstance(task.rule, objective.Curved) and gn.is_factored(work, task)
+    if factored and (opt == "LBFGS" or whole):
+        stepper, limit = gn.LevenbergMarquardt(work), steps
+        if fresh and whole and math.prod(gn.extent(work, task)) <= _LARGE:
+            _scout(work, task, update)
+            limit -= _SCOUT  # so many has the best start behind it
+        if opt == "Adam":
+            limit = min(limit, max(20, math.ceil(steps / 20)))  # a step is one of 20 iterations
+        return stepper, limit
+    if opt == "Adam":
+        return gn.Adam(work, _trained(work), lr), steps
+    if fresh and task.lamb > 0:
+        return _lead(work, task, lr, update), steps - _SHORT
+    return gn.QuasiNewton(work, _trained(work), lr), steps
 
 
 def _trained(work: MultKAN) -> list[nn.Parameter]:

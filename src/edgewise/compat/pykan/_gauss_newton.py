@@ -87,20 +87,26 @@ class QuasiNewton(Stepper):
             self.task = task
             self.known.clear()
         at = partial(self._evaluate, task)
-        start, d = self._read(), torch.zeros(())
-        value, g = at(start, 0.0, d)
-        for _ in range(20):
-            d = self.memory.direction(g)
-            slope = float(g @ d)
-            if not slope < 0:
-                break
-            length = self.lr * (1.0 if self.memory.pairs else min(1.0, 1 / float(g.abs().sum())))
-            new_value, new_g, length, _ = _strong_wolfe(at, start, length, d, value, g, slope)
-            if not new_value < value:
-                break
-            self.memory.learn(length * d, new_g - g)
-            start, value, g = start + length * d, float(new_value), new_g
-        self._write(start)
+        start = self._read()
+        try:
+            value, g = at(start, 0.0, torch.zeros(()))
+            for _ in range(20):
+                d = self.memory.direction(g)
+                slope = float(g @ d)
+                if slope < 0:
+                    length = 1.0 if self.memory.pairs else min(1.0, 1 / float(g.abs().sum()))
+                    new_value, new_g, length, _ = _strong_wolfe(
+                        at, start, length * self.lr, d, value, g, slope
+                    )
+                    if new_value < value:
+                        self.memory.learn(length * d, new_g - g)
+                        start, value, g = start + length * d, float(new_value), new_g
+                        continue
+                if not self.memory.pairs:
+                    break
+                self.memory.pairs.clear()  # what it knows may be of other grids
+        finally:
+            self._write(start)
         return value
 
     @torch.no_grad()
@@ -148,8 +154,18 @@ class LevenbergMarquardt(Stepper):
         point = self.point = frame.evaluate() if self.point is None else self.point
         if not frame.places.size or not math.isfinite(point.value):
             return point.value
+        start, new = frame.places.read(), None
+        try:
+            new = self._descend(frame, point, start)
+        finally:
+            if new is None:
+                frame.places.write(start, torch.zeros_like(start))
+        self.growth, self.point = 2.0, point if new is None else new
+        return self.point.value
+
+    def _descend(self, frame: Frame, point: Point, start: Tensor) -> Point | None:
+        """Shorten the step from a point until the objective is lower; None if it never is."""
         system = frame.linearize(point)
-        start = frame.places.read()
         for _ in range(8):
             delta = system.solve(self.damping)
             if delta is None:
@@ -161,14 +177,11 @@ class LevenbergMarquardt(Stepper):
                 gain = min((point.value - new.value) / max(foreseen, 1e-300), 1e3)
                 shrink = max(0.05, 1 - (2 * gain - 1) ** 3)
                 self.damping = max(self.damping * min(shrink, 2.0), 1e-14)
-                self.growth, self.point = 2.0, new
-                return new.value
+                return new
             self.damping, self.growth = self.damping * self.growth, 2 * self.growth
             if foreseen < _LEAST * point.value:
                 break
-        frame.places.write(start, torch.zeros_like(start))
-        self.growth = 2.0
-        return point.value
+        return None
 
     def losses(self) -> tuple[Tensor, Tensor] | None:
         """Give loss and penalty where the last step has led, if they are known."""
