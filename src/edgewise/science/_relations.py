@@ -114,7 +114,7 @@ def discover_relations(
     `symbolize`, or an equation where there is no function.
 
     Args:
-        data: The table, (rows, variables), of at least 50 rows.
+        data: The table, (rows, variables), of at least 50 rows: a tensor or a NumPy array.
         names: What the columns are called; x_1, x_2, ... by default.
         threshold: The share of the variance that a relation may leave.
         formulas: Whether to look for formulas.
