@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import edgewise as ew
+from edgewise._layer import Lock
 from edgewise._primitives import find
 
 FLOAT = torch.float64
@@ -291,3 +292,52 @@ def test_a_primitive_needs_three_things() -> None:
     expected = (torch.sinc(u + step) - torch.sinc(u - step)) / (2 * step)
     torch.testing.assert_close(slope, expected, rtol=1e-6, atol=1e-8)
     assert torch.equal(value, torch.sinc(u))
+
+
+def _cut_off(u: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.sin(u)
+
+
+ROUGH = {
+    "no_grad": _cut_off,
+    "detach": lambda u: torch.sin(u.detach()),
+    "step": lambda u: (u > 0).to(u.dtype),
+    "NumPy": lambda u: torch.from_numpy(np.sin(u.numpy())),
+    "torch has none": torch.special.bessel_j0,
+}
+
+
+@pytest.mark.parametrize("function", ROUGH.values(), ids=ROUGH)
+def test_a_function_without_derivative_is_told_where_one_is_needed(function: Any) -> None:
+    rough = ew.Primitive("rough", function, sympy.sin)
+    x = torch.linspace(-2, 2, 100, dtype=FLOAT)[:, None]
+    message = r"cannot differentiate the function of the primitive 'rough'.*Make it of torch"
+    with pytest.raises(ew.ConfigError, match=message):
+        rough.slope(x)
+    with pytest.raises(ew.ConfigError, match=message):
+        rough.derivatives(x, 2)
+    model = ew.KAN([1, 1])
+    with pytest.raises(ew.ConfigError, match=message):
+        ew.lock(model, (0, 0, 0), rough, x)
+    with pytest.raises(ew.ConfigError, match=message):
+        ew.symbolize(model, x, x.sin(), library=ew.Library([rough]), progress=False)
+    constants, free = torch.tensor([1.0, 0.0, 2.0, 1.0], dtype=FLOAT), torch.ones(4).bool()
+    model.layers[0].lock(0, 0, Lock(rough, constants, free))  # type: ignore[union-attr]
+    with pytest.raises(ew.ConfigError, match=message):
+        ew.fit(model, x, x.sin(), refine=False, progress=False)
+    with pytest.raises(ew.ConfigError, match=message):
+        ew.jet(model, x)
+
+
+@pytest.mark.parametrize("function", ROUGH.values(), ids=ROUGH)
+def test_a_function_without_derivative_can_still_be_evaluated(function: Any) -> None:
+    rough = ew.Primitive("rough", function, sympy.sin)
+    x = torch.linspace(-2, 2, 100, dtype=FLOAT)[:, None]
+    model = ew.KAN([1, 1])
+    constants = torch.tensor([1.0, 0.0, 2.0, 1.0], dtype=FLOAT)
+    model.layers[0].lock(0, 0, Lock(rough, constants))  # type: ignore[union-attr]
+    with torch.no_grad():
+        expected = 2 * function(x) + 1
+        assert torch.equal(model(x), expected)
+    assert torch.equal(ew.trace(model, x).output, expected)

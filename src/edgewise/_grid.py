@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from edgewise._arrays import like_tensor
 from edgewise._errors import ConfigError, DataError
 from edgewise._layer import KANLayer
 from edgewise._network import KAN
@@ -22,7 +23,7 @@ _EVERYWHERE = 0.1
 @torch.no_grad()
 def adapt(
     model: KAN,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     margin: float | None = None,
     quantile: float = 0.0,
@@ -37,7 +38,7 @@ def adapt(
 
     Args:
         model: The network; it is not changed.
-        x: Inputs, as many as represent the data.
+        x: Inputs, (batch, inputs), as many as represent the data: a tensor or a NumPy array.
         margin: How much wider than the range a moved grid is, on each side, as a share of the
             range. By default as far as new data may reach: three times the way from the third
             outermost value to the outermost or, where there are many and that is more, one and a
@@ -66,6 +67,7 @@ def adapt(
     """
     if not 0 <= quantile <= 1:
         raise ConfigError(f"quantile is a share from 0 to 1, got {quantile}.")
+    x = like_tensor("x", x, model.parts()[0][0].coef)
     if len(x) == 0:
         raise DataError("adapt lays grids over data: give at least one row, got none.")
     model = copy.deepcopy(model)
@@ -204,7 +206,7 @@ def refine(model: KAN, grid: int, *, degree: int | None = None) -> KAN:
 
 
 @torch.no_grad()
-def relocate(model: KAN, x: Float[Tensor, "batch inputs"] | None = None) -> KAN:
+def relocate(model: KAN, x: Any = None) -> KAN:
     r"""Move the knots of every spline to where its error is, at the same number of intervals.
 
     The error of a spline of degree d goes with :math:`h^{d+1} |f^{(d+1)}|`, h being the size of a
@@ -217,8 +219,8 @@ def relocate(model: KAN, x: Float[Tensor, "batch inputs"] | None = None) -> KAN:
 
     Args:
         model: A fitted network; it is not changed.
-        x: Inputs, as many as represent the data. With them a cell of the old grid gets no more new
-            ones than half the values that it holds.
+        x: Inputs, as many as represent the data: a tensor or a NumPy array. With them a cell of the
+            old grid gets no more new ones than half the values that it holds.
 
     Returns:
         A copy with moved knots; locked edges are as they were.
@@ -236,6 +238,7 @@ def relocate(model: KAN, x: Float[Tensor, "batch inputs"] | None = None) -> KAN:
         True
     """
     model = copy.deepcopy(model)
+    x = None if x is None else like_tensor("x", x, model.parts()[0][0].coef)
     for layer, nodes in model.parts():
         if x is not None:
             layer._check(x)

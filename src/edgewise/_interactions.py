@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,7 @@ _ROWS = 4096
 
 @torch.no_grad()
 def interactions(
-    model: KAN, x: Float[Tensor, "batch inputs"], *, output: int | Sequence[int] | None = None
+    model: KAN, x: Any, *, output: int | Sequence[int] | None = None
 ) -> Float[Tensor, "inputs inputs"]:
     r"""Score pairs of inputs by how strongly they act together.
 
@@ -35,7 +36,7 @@ def interactions(
     Args:
         model: The network; it is not changed. Splines of degree 1 have no second derivatives: of
             them only what product nodes do is seen.
-        x: Inputs, at least two rows.
+        x: Inputs, (batch, inputs), at least two rows: a tensor or a NumPy array.
         output: The output to explain, or several; all by default.
 
     Returns:
@@ -54,7 +55,7 @@ def interactions(
         >>> float(scores[0, 1]) > 0.5, scores[0, 2].item(), scores[1, 2].item()
         (True, 0.0, 0.0)
     """
-    check_sample(model, x, "Interactions")
+    x = check_sample(model, x, "Interactions")
     chosen = chosen_outputs(model, output)
     if model.in_features == 1:
         return x.new_zeros(1, 1)

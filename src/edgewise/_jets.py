@@ -21,12 +21,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from edgewise._arrays import like_tensor
 from edgewise._errors import ConfigError, ShapeError
 from edgewise._kernels import Columns, gram, pull
 from edgewise._layer import KANLayer
@@ -129,9 +130,7 @@ class Jet:
         raise ConfigError(f"This jet has {has}, {partial} is not there. Ask for jet(..., {ask}).")
 
 
-def jet(
-    model: KAN, x: Float[Tensor, "batch inputs"], order: int = 2, *, mixed: bool = False
-) -> Jet:
+def jet(model: KAN, x: Any, order: int = 2, *, mixed: bool = False) -> Jet:
     r"""Evaluate a network together with its derivatives in the inputs.
 
     All derivatives move through the layers with the value, from the derivatives of the edges, which
@@ -145,7 +144,7 @@ def jet(
 
     Args:
         model: The network; it is not changed.
-        x: Points.
+        x: Points, (batch, inputs): a tensor or a NumPy array.
         order: The highest derivative in each input, 1 to 4.
         mixed: Whether the second derivatives in two different inputs are wanted, too: the whole
             Hessian instead of its diagonal.
@@ -156,7 +155,7 @@ def jet(
     Raises:
         ConfigError: If `order` is not from 1 to 4, or is 1 with `mixed`.
         ShapeError: If x is not of shape (batch, inputs).
-        DataError: If x has another dtype than the parameters.
+        DataError: If x does not hold numbers, or is a tensor of another dtype than the parameters.
 
     Example:
         >>> with torch.no_grad():
@@ -167,6 +166,7 @@ def jet(
         >>> torch.equal(u.partial(1, 1), u.second[..., 1])
         True
     """
+    x = like_tensor("x", x, model.parts()[0][0].coef)
     _check(model, x, order, mixed)
     rule = Leibniz.of(model.in_features, order, mixed)
     if torch.is_grad_enabled():

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from edgewise._arrays import check_tensor
 from edgewise._cones import Cone, Kind, cone
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._primitives import Primitive
@@ -244,7 +245,7 @@ class KANLayer(nn.Module):
 
         Raises:
             ShapeError: If x has another number of columns than the layer has inputs.
-            DataError: If x has another dtype than the coefficients.
+            DataError: If x is no tensor, or has another dtype than the coefficients.
         """
         self._check(x)
         coef = self.coef * self.mask.unsqueeze(-1)
@@ -275,6 +276,7 @@ class KANLayer(nn.Module):
         return f"{self.in_features} -> {self.out_features}"
 
     def _check(self, x: Tensor) -> None:
+        check_tensor(x, "This layer", self.coef)
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ShapeError(
                 f"This layer takes inputs of shape (batch, {self.in_features}), "

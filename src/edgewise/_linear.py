@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from edgewise._arrays import check_tensor
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._kernels import spline_layer
 from edgewise.bases import BSpline
@@ -87,8 +88,9 @@ class KANLinear(nn.Module):
 
         Raises:
             ShapeError: If the last dimension of x is not `in_features`.
-            DataError: If x has another dtype than the parameters.
+            DataError: If x is no tensor, or has another dtype than the parameters.
         """
+        check_tensor(x, "This layer", self.coef)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"This layer takes inputs of shape (..., {self.in_features}), got {tuple(x.shape)}."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._cones import Kind
@@ -36,7 +36,7 @@ class Merged:
 @torch.no_grad()
 def merge(
     model: KAN,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     pair: tuple[int, int, int] | None = None,
     *,
     tolerance: float = 1e-6,
@@ -50,7 +50,7 @@ def merge(
 
     Args:
         model: The network; it is not changed.
-        x: Inputs that represent the data, at least two rows.
+        x: Inputs that represent the data, at least two rows: a tensor or a NumPy array.
         pair: (layer, node that stays, node that goes); the inputs are layer 0. The two are merged
             however little they have in common. By default all sum nodes that have the same within
             `tolerance` are merged.
@@ -72,7 +72,7 @@ def merge(
         >>> merged.model.widths, merged.pairs, merged.error < 1e-12
         ([2, 3, 2], ((1, 0, 3),), True)
     """
-    check_sample(model, x, "Merging")
+    x = check_sample(model, x, "Merging")
     if tolerance < 0:
         raise ConfigError(f"tolerance cannot be negative, got {tolerance}.")
     small, pairs = model, []

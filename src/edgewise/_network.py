@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from edgewise._arrays import check_tensor, like_tensor, tensor_of
 from edgewise._errors import DataError, ShapeError
 from edgewise._layer import KANLayer
 from edgewise._nodes import Nodes as Nodes
@@ -151,8 +153,9 @@ class KAN(nn.Module):
 
         Raises:
             ShapeError: If x is not of shape (batch, inputs).
-            DataError: If x has another dtype than the parameters.
+            DataError: If x is no tensor, or has another dtype than the parameters.
         """
+        check_tensor(x, "This network", self.layers[0].coef)  # type: ignore[arg-type]
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ShapeError(
                 f"This network takes inputs of shape (batch, {self.in_features}), "
@@ -185,21 +188,26 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(model: KAN, x: Float[Tensor, "batch inputs"]) -> Trace:
+def trace(model: KAN, x: Any) -> Trace:
     """Evaluate a network and keep every activation on the way.
 
     Args:
         model: The network; it is not changed.
-        x: Inputs.
+        x: Inputs, (batch, inputs): a tensor or a NumPy array.
 
     Returns:
         The activations; nothing is stored on the model.
+
+    Raises:
+        ShapeError: If x is not of shape (batch, inputs).
+        DataError: If x does not hold numbers, or is a tensor of another dtype than the parameters.
 
     Example:
         >>> record = ew.trace(ew.KAN([2, 5, 1]), torch.zeros(10, 2, dtype=torch.float64))
         >>> [edges.shape for edges in record.edges]
         [torch.Size([10, 5, 2]), torch.Size([10, 1, 5])]
     """
+    x = like_tensor("x", x, model.parts()[0][0].coef)
     inputs, edges, sums = [], [], []
     for layer, nodes in model.parts():
         inputs.append(x)
@@ -209,16 +217,28 @@ def trace(model: KAN, x: Float[Tensor, "batch inputs"]) -> Trace:
     return Trace(inputs, edges, sums, x)
 
 
-def check_sample(model: KAN, x: Tensor, purpose: str) -> None:
-    """Check inputs that are to represent the data: some rows of the right shape, and no NaN."""
-    if x.ndim != 2 or x.shape[1] != model.in_features:
+def check_sample(model: KAN, x: Any, purpose: str) -> Tensor:
+    """Take inputs that are to represent the data: some rows of the right shape, and no NaN.
+
+    Returns:
+        The inputs in the network's precision.
+    """
+    return read_sample(x, model.in_features, model.parts()[0][0].coef, purpose)
+
+
+def read_sample(x: Any, inputs: int, like: Tensor, purpose: str) -> Float[Tensor, "batch inputs"]:
+    """Take so many inputs, as `check_sample` does, in the precision of `like`."""
+    if not isinstance(x, Tensor):
+        x = tensor_of("x", x).to(like.device)
+    if x.ndim != 2 or x.shape[1] != inputs:
         raise ShapeError(
-            f"This network takes inputs of shape (batch, {model.in_features}), "
-            f"got {tuple(x.shape)}."
+            f"This network takes inputs of shape (batch, {inputs}), got {tuple(x.shape)}."
         )
     if len(x) < 2:
         raise DataError(f"{purpose} needs at least 2 rows of inputs, got {len(x)}.")
+    x = tensor_of("x", x).detach().to(like.dtype)
     check_finite("x", x)
+    return x
 
 
 def check_finite(name: str, values: Float[Tensor, "batch columns"]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
@@ -28,7 +29,10 @@ class Primitive:
 
     Args:
         name: What it is called in tables, files and `lock`.
-        torch: An elementwise torch function, differentiable.
+        torch: An elementwise torch function that torch can differentiate: `lock`, `symbolize`,
+            `fit` and `jet` raise a `ConfigError` if it cannot. Where there is no other way, a
+            `torch.autograd.Function` gives the derivative; for second ones (`jet`, differential
+            equations) its backward must be made of differentiable functions, too.
         sympy: A function from a SymPy expression to a SymPy expression.
         complexity: What a search pays for using it; the line x costs 1.
         domain: Where it is defined, as an open interval of its argument.
@@ -67,10 +71,13 @@ class Primitive:
 
         Where a finite value has an infinite slope, as a root at zero, the slope is set to 0: a
         single row there would undo what all others say of the constants.
+
+        Raises:
+            ConfigError: If torch cannot differentiate the function.
         """
-        with torch.enable_grad():
+        with torch.enable_grad(), self._explained():
             u = u.detach().requires_grad_()
-            value = self.torch(u)
+            value = self._with_graph(u)
             (slope,) = torch.autograd.grad(value.sum(), u)
         no_slope = torch.isfinite(value) & ~torch.isfinite(slope)
         return value.detach(), torch.where(no_slope, torch.zeros_like(slope), slope)
@@ -79,12 +86,17 @@ class Primitive:
         """Evaluate the function and its derivatives up to `order` at each element of u.
 
         Where gradients are enabled, the result can be differentiated again.
+
+        Raises:
+            ConfigError: If torch cannot differentiate the function.
         """
         again = torch.is_grad_enabled() and u.requires_grad
-        with torch.enable_grad():
+        if order == 0:
+            return self.torch(u if again else u.detach()).unsqueeze(0)
+        with torch.enable_grad(), self._explained():
             if not again:
                 u = u.detach().requires_grad_()
-            rows = [self.torch(u)]
+            rows = [self._with_graph(u)]
             for _ in range(order):
                 slope = None
                 if rows[-1].requires_grad:  # the derivative of a polynomial ends as a constant
@@ -94,6 +106,31 @@ class Primitive:
                 rows.append(torch.zeros_like(u) if slope is None else slope)
             result = torch.stack(rows)
         return result if again else result.detach()
+
+    def _with_graph(self, u: Tensor) -> Tensor:
+        """Evaluate the function at what requires gradients; so must the result."""
+        value = self.torch(u)
+        if not value.requires_grad:
+            raise ConfigError(_advice(self.name, "what it returns is cut off from its argument"))
+        return value
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say whose function it is that torch cannot differentiate."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ConfigError(_advice(self.name, str(error).partition("\n")[0])) from error
+
+
+def _advice(name: str, reason: str) -> str:
+    return (
+        f"torch cannot differentiate the function of the primitive {name!r}: {reason}. Make it of "
+        "torch's differentiable functions, not under no_grad, with .detach(), .item(), NumPy or "
+        "comparisons alone, or wrap it in a torch.autograd.Function with a backward."
+    )
 
 
 class Library:

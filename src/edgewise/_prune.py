@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,9 +37,7 @@ class Attribution:
         return self.nodes[0]
 
 
-def attribute(
-    model: KAN, x: Float[Tensor, "batch inputs"], *, output: int | Sequence[int] | None = None
-) -> Attribution:
+def attribute(model: KAN, x: Any, *, output: int | Sequence[int] | None = None) -> Attribution:
     r"""Score edges and nodes by their share in what reaches the outputs.
 
     An edge that varies strongly carries nothing if nothing depends on where it leads. So scores go
@@ -49,7 +48,7 @@ def attribute(
 
     Args:
         model: The network; it is not changed.
-        x: Inputs, at least two rows.
+        x: Inputs, (batch, inputs), at least two rows: a tensor or a NumPy array.
         output: The output to explain, or several; all by default. The others have the score 0.
 
     Returns:
@@ -65,7 +64,7 @@ def attribute(
         >>> scores.nodes[0].shape, scores.edges[0].shape
         (torch.Size([2]), torch.Size([5, 2]))
     """
-    check_sample(model, x, "Attribution")
+    x = check_sample(model, x, "Attribution")
     return _attribute(model, trace(model, x), chosen_outputs(model, output))
 
 
@@ -104,7 +103,7 @@ def _attribute(model: KAN, record: Trace, outputs: Sequence[int] | None = None) 
 @torch.no_grad()
 def prune(
     model: KAN,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     node_threshold: float = 1e-2,
     edge_threshold: float = 1e-2,
@@ -118,7 +117,7 @@ def prune(
 
     Args:
         model: The network; it is not changed.
-        x: Inputs that represent the data, at least two rows.
+        x: Inputs that represent the data, at least two rows: a tensor or a NumPy array.
         node_threshold: Hidden nodes with a lower score (see `attribute`) go.
         edge_threshold: Edges with a lower score go.
 
@@ -140,7 +139,7 @@ def prune(
             f"Thresholds cannot be negative, got {node_threshold} for nodes and {edge_threshold} "
             "for edges."
         )
-    check_sample(model, x, "Pruning")
+    x = check_sample(model, x, "Pruning")
     record = trace(model, x)
     scores = _attribute(model, record)
     means = [edges.mean(0) for edges in record.edges]  # (sums, inputs) of each layer

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from edgewise._errors import ConfigError
 from edgewise._layer import KANLayer, Lock
@@ -24,7 +22,7 @@ def remove(
     edges: Edge | tuple[int, int, int] | Iterable[Edge | tuple[int, int, int]] = (),
     *,
     nodes: Iterable[tuple[int, int]] = (),
-    x: Float[Tensor, "batch inputs"] | None = None,
+    x: Any = None,
 ) -> KAN:
     """Switch edges off by hand, or all edges of a node.
 
@@ -36,8 +34,8 @@ def remove(
         edges: (layer, source node, target sum), or several of them.
         nodes: Nodes as (layer, number): the inputs are layer 0, and an output loses the edges that
             enter it.
-        x: Inputs that represent the data. With them each edge leaves its mean behind, as with
-            `prune`; without them it becomes zero.
+        x: Inputs that represent the data, a tensor or a NumPy array. With them each edge leaves its
+            mean behind, as with `prune`; without them it becomes zero.
 
     Returns:
         A copy without these edges.
@@ -62,7 +60,7 @@ def remove(
     small = copy.deepcopy(model)
     means = None
     if x is not None:
-        check_sample(model, x, "Removing with a mean")
+        x = check_sample(model, x, "Removing with a mean")
         means = [edges.mean(0) for edges in trace(model, x).edges]
     for edge in sorted(gone):
         small.parts()[edge.layer][0].remove(edge.target, edge.source)
@@ -119,9 +117,7 @@ def _shift(layer: KANLayer, o: int, by: float, spare: int = 0) -> None:
 
 
 @torch.no_grad()
-def select_inputs(
-    model: KAN, inputs: Sequence[int], *, x: Float[Tensor, "batch inputs"] | None = None
-) -> KAN:
+def select_inputs(model: KAN, inputs: Sequence[int], *, x: Any = None) -> KAN:
     """Make a network of some of the inputs only.
 
     Edges that leave the other inputs leave their mean over the data behind. The inputs that carry
@@ -131,7 +127,8 @@ def select_inputs(
     Args:
         model: The network; it is not changed.
         inputs: The inputs that stay, at least one.
-        x: Inputs that represent the data. Needed where edges leave the other inputs.
+        x: Inputs that represent the data, a tensor or a NumPy array. Needed where edges leave the
+            other inputs.
 
     Returns:
         A network that takes the columns `inputs` of what the model took.
@@ -163,7 +160,7 @@ def select_inputs(
         )
     shifts = [0.0] * layer.out_features
     if x is not None:
-        check_sample(model, x, "Selecting inputs")
+        x = check_sample(model, x, "Selecting inputs")
         means = layer.edges(x).mean(0)
         for o, i in others:
             shifts[o] += float(means[o, i])

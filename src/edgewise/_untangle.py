@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from edgewise._prune import attribute
 from edgewise._surgery import arranged
 
 
-def wire_length(model: KAN, *, x: Float[Tensor, "batch inputs"] | None = None) -> float:
+def wire_length(model: KAN, *, x: Any = None) -> float:
     r"""Add up how far the edges run to the side: :math:`\sum_e w_e |p_e - q_e|`.
 
     The n nodes of a layer are at the places :math:`(k + 1/2)/n`; p and q are the places of the
@@ -22,7 +23,8 @@ def wire_length(model: KAN, *, x: Float[Tensor, "batch inputs"] | None = None) -
 
     Args:
         model: The network.
-        x: Inputs; with them edges count by what they carry, see `attribute`.
+        x: Inputs, a tensor or a NumPy array; with them edges count by what they carry, see
+            `attribute`.
 
     Returns:
         The length.
@@ -39,7 +41,7 @@ def wire_length(model: KAN, *, x: Float[Tensor, "batch inputs"] | None = None) -
     return sum(_length(w, orders[k], orders[k + 1]) for k, w in enumerate(_weights(model, x)))
 
 
-def untangle(model: KAN, *, x: Float[Tensor, "batch inputs"] | None = None) -> KAN:
+def untangle(model: KAN, *, x: Any = None) -> KAN:
     """Order hidden nodes so that edges are short; the function stays.
 
     In turn each hidden layer gets the best order for the places of its neighbors, which is an
@@ -48,7 +50,8 @@ def untangle(model: KAN, *, x: Float[Tensor, "batch inputs"] | None = None) -> K
 
     Args:
         model: The network; it is not changed.
-        x: Inputs; with them edges count by what they carry, see `attribute`.
+        x: Inputs, a tensor or a NumPy array; with them edges count by what they carry, see
+            `attribute`.
 
     Returns:
         The network in another order.
@@ -83,7 +86,7 @@ def _counts(model: KAN) -> list[int]:
     return [model.in_features, *(len(nodes) for _, nodes in model.parts())]
 
 
-def _weights(model: KAN, x: Tensor | None) -> list[Float[Tensor, "targets sources"]]:
+def _weights(model: KAN, x: Any) -> list[Float[Tensor, "targets sources"]]:
     """What the edges between two nodes weigh together."""
     scores = None if x is None else attribute(model, x).edges
     found = []

@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
 from edgewise._grid import lay
 from edgewise._layer import KANLayer, Lock
-from edgewise._network import KAN, Nodes, Width, check_sample, nodes_of, trace
+from edgewise._network import KAN, Nodes, Width, nodes_of, read_sample, trace
 from edgewise._surgery import passing, plain
 from edgewise.bases import Basis, BSpline
 
@@ -23,7 +23,7 @@ def widen(
     model: KAN,
     widths: Sequence[Width],
     *,
-    x: Float[Tensor, "batch inputs"] | None = None,
+    x: Any = None,
     seed: int | None = None,
 ) -> KAN:
     """Give a network more nodes, or more layers, without changing its function.
@@ -38,8 +38,9 @@ def widen(
         model: The network; it is not changed.
         widths: The new widths, as `KAN` takes them. Outputs stay, and no layer loses nodes. New
             inputs come behind the old ones, and change nothing to begin with.
-        x: Inputs that represent the data. With them grids on which no spline stands yet are laid
-            over the data first, so that the random splines bend within them.
+        x: Inputs that represent the data, a tensor or a NumPy array. With them grids on which no
+            spline stands yet are laid over the data first, so that the random splines bend within
+            them.
         seed: Seed of the random splines; by default torch's global generator draws.
 
     Returns:
@@ -58,7 +59,7 @@ def widen(
     """
     wanted = nodes_of(widths)
     if x is not None:
-        _check_inputs(wanted[0], x)
+        x = read_sample(x, len(wanted[0]), model.parts()[0][0].coef, "Widening")
         model = _over(model, x[:, : model.in_features])
     device = model.device
     generator = None if seed is None else torch.Generator(device=device).manual_seed(seed)
@@ -79,11 +80,6 @@ def widen(
         domain[fresh] = torch.where((ends[:, 1:] > ends[:, :1]), ends, domain[fresh])
         layers[0].basis = basis.with_domain(domain) if len(ends) else basis
     return KAN.of(layers, wanted[1:])
-
-
-def _check_inputs(inputs: Nodes, x: Tensor) -> None:
-    """Check x against the inputs of the larger network."""
-    check_sample(KAN([len(inputs), 1], dtype=x.dtype, device="meta"), x, "Widening")
 
 
 def _over(model: KAN, x: Tensor) -> KAN:

@@ -72,6 +72,102 @@ def test_products_of_two_variables() -> None:
     assert found[0].score > 1 - 1e-9
 
 
+LAWS: dict[str, tuple[str, list[str]]] = {
+    "a product": ("d = a*b", ["a", "b", "d"]),
+    "a multiple": ("d = 2*b", ["b", "d"]),
+    "a half": ("d = p*q/2", ["d", "p", "q"]),
+    "three factors": ("d = a*b*c", ["a", "b", "c", "d"]),
+    "four factors": ("d = a*b*c*p", ["a", "b", "c", "d", "p"]),
+    "powers": ("d = p**2*q**3/a", ["a", "d", "p", "q"]),
+    "a product and a sum": ("d = a*b*c + p", ["a", "b", "c", "d", "p"]),
+    "an energy": ("d = a**2*p/2 + b*p", ["a", "b", "d", "p"]),
+    "a product inside": ("d = c*sin(a*b)", ["a", "b", "c", "d"]),
+    "a quotient": ("d = a/(p + q)", ["a", "d", "p", "q"]),
+}
+
+
+@pytest.mark.parametrize(
+    "law", [pytest.param(law, marks=[pytest.mark.slow] * (" inside" in law)) for law in LAWS]
+)
+def test_the_law_that_a_table_was_made_with_is_found(law: str) -> None:
+    text, tied = LAWS[law]
+    x = uniform(600, 5, 3)
+    x[:, 3:] += 2  # p and q are positive
+    symbols = sympy.symbols("a b c p q", real=True)
+    right = sympy.sympify(text.partition(" = ")[2], dict(zip("abcpq", symbols, strict=True)))
+    made = sympy.lambdify(symbols, right, "numpy")(*x.T.numpy())
+    table = torch.cat([x, torch.as_tensor(made)[:, None]], 1)
+    found = discover(table, names="a b c p q d".split(), time=600)
+    assert [sorted(r.variables) for r in found] == [tied]
+    assert sorted(found.free) == sorted(set("abcpqd") - set(tied))
+    relation = found[0]
+    assert relation.error is not None
+    assert relation.error < 1e-9
+    assert relation.target is not None
+    target = sympy.Symbol(relation.target, real=True)
+    residual = (target - relation.formula).subs(sympy.Symbol("d", real=True), right)
+    assert sympy.simplify(residual) == 0
+    assert str(found).startswith(f"1. {relation.target} = ")
+
+
+@pytest.mark.parametrize(
+    ("law", "rows"),
+    [("b = 2*a", 100), pytest.param("d = a*b*c", 800, marks=pytest.mark.slow)],
+)
+def test_a_law_is_found_in_noise_and_its_error_is_that_of_rows_held_out(
+    law: str, rows: int
+) -> None:
+    x = uniform(rows, 4, 1)
+    noise = 0.01 * torch.randn(rows, generator=torch.Generator().manual_seed(0)).double()
+    target = "abcd".index(law[0])
+    exact = 2 * x[:, 0] if target == 1 else x[:, 0] * x[:, 1] * x[:, 2]
+    x[:, target] = exact + noise
+    found = discover(x, names="a b c d".split(), time=4 if target == 1 else 600)
+    assert str(found).startswith(f"1. {law} (")
+    assert found[0].error == pytest.approx(float(noise.std() / x[:, target].std()), rel=0.5)
+
+
+def test_where_no_formula_is_found_the_text_says_so() -> None:
+    angle = 6 * torch.rand(400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.stack([angle.cos(), angle.sin()], 1) + 0.02 * uniform(400, 2, 0)
+    found = discover(x, time=2)
+    assert found[0].formula is None
+    assert found[0].error is None
+    assert str(found[0]).endswith("no formula found)")
+    assert "formula" not in str(discover(x, formulas=False))
+
+
+def test_a_formula_that_rows_held_out_do_not_bear_out_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = uniform(400, 3, 0)
+    x[:, 2] = x[:, 0] * x[:, 1]
+    wrong = ("x_3", sympy.Symbol("x_1", real=True), 1e-3)  # fitted ever so well, it says
+
+    def candidates(*_: Any) -> Any:
+        yield wrong
+
+    monkeypatch.setattr("edgewise.science._relations._candidates", candidates)
+    assert discover(x)[0].formula is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_products_of_independent_columns_are_no_relation(seed: int) -> None:
+    x = uniform(300, 6, seed)
+    assert len(discover(x.exp(), formulas=False, seed=seed)) == 0
+    assert len(discover(x, formulas=False, threshold=0.3, seed=seed)) == 0
+
+
+def test_columns_with_zeros_or_signs_alone_can_stand_beside_a_law() -> None:
+    x = uniform(400, 5, 0)
+    x[:, 3] = x[:, 3].sign()  # no logarithm of its size varies
+    x[::7, 4] = 0
+    x[:, 2] = x[:, 0] * x[:, 1]
+    found = discover(x, time=60)
+    assert str(found[0]).startswith("x_3 = x_1*x_2 (")
+    assert found.free == ("x_4", "x_5")
+
+
 def test_a_chain_gives_as_many_relations_as_there_are() -> None:
     x = uniform(400, 4, 0)
     x[:, 1] = x[:, 0] ** 3

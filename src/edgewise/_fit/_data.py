@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from edgewise._arrays import tensor_of
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._fit._chunk import Chunk
 from edgewise._fit._losses import CrossEntropy, Loss
@@ -131,7 +131,7 @@ def check_share(held_out: Any) -> float:
 
 def check_weights(weights: Any, rows: int) -> Tensor:
     """Bring the weights of rows to float64, or say what is wrong with them."""
-    weights = _tensor("weights", weights).detach().to(torch.float64)
+    weights = tensor_of("weights", weights).detach().to(torch.float64)
     if weights.shape != (rows,):
         raise ShapeError(
             f"weights must have the shape ({rows},), one for each row of x, "
@@ -150,7 +150,7 @@ def read(
     model: KAN, x: Any, y: Any, loss: Loss, of: str = "", checked: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Bring x and y to float64 and the right shape, and check that they are numbers."""
-    x, y = _tensor("x" + of, x), _tensor("y" + of, y)
+    x, y = tensor_of("x" + of, x), tensor_of("y" + of, y)
     if x.ndim != 2 or x.shape[1] != model.in_features:
         raise ShapeError(
             f"x{of} must have the shape (batch, {model.in_features}) for this network, "
@@ -170,8 +170,6 @@ def read(
                 f"{name}{of} is on {tensor.device} and the model on {model.device}: "
                 f"move one of them with .to(...)."
             )
-        if tensor.is_complex():
-            raise DataError(f"{name}{of} is complex: split it into real and imaginary parts.")
     x = x.detach().to(torch.float64)
     if checked:
         _check_values("x" + of, x)
@@ -188,21 +186,6 @@ def read(
     if checked:
         _check_values("y" + of, y)
     return x, y
-
-
-def _tensor(name: str, values: Any) -> Tensor:
-    """Take a tensor, or copy what NumPy reads as numbers."""
-    if isinstance(values, Tensor):
-        return values
-    try:
-        array = np.array(values)  # a copy: torch takes no read-only, reversed or big-endian arrays
-        if array.dtype.kind == "O":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} is not an array of numbers: {error}.") from error
-    if array.dtype.kind not in "biufc":
-        raise DataError(f"{name} must hold numbers, got an array of {array.dtype}.")
-    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def _check_values(name: str, tensor: Tensor) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from edgewise._arrays import like_tensor
 from edgewise._errors import ConfigError, DataError
 from edgewise._fit._bounded import Bounds
 from edgewise._fit._chunk import Chunk
@@ -64,13 +64,11 @@ class Posterior:
         self.noise, self.freedom = noise, freedom
 
     @torch.no_grad()
-    def predict(
-        self, x: Float[Tensor, "batch inputs"], *, interval: float = 0.95, noise: bool = True
-    ) -> Prediction:
+    def predict(self, x: Any, *, interval: float = 0.95, noise: bool = True) -> Prediction:
         """Give the network's outputs with intervals.
 
         Args:
-            x: Inputs.
+            x: Inputs, (batch, inputs): a tensor or a NumPy array.
             interval: The probability that an interval is to hold its value, between 0 and 1.
             noise: Whether the intervals are for new measurements, or, without noise, for the
                 function itself.
@@ -81,10 +79,11 @@ class Posterior:
         Raises:
             ConfigError: If `interval` is not between 0 and 1.
             ShapeError: If x is not of shape (batch, inputs).
+            DataError: If x does not hold numbers.
         """
         if not 0 < interval < 1:
             raise ConfigError(f"interval is a probability between 0 and 1, got {interval}.")
-        x = x.to(torch.float64)
+        x = like_tensor("x", x, self._factor).to(torch.float64)
         mean = self._model(x)
         spread = self._spread(x)  # (batch, outputs), in units of the noise
         if noise:
@@ -131,7 +130,7 @@ def posterior(model: KAN, x: Any, y: Any, *, weights: Any = None) -> Posterior:
         True
     """
     x, y = check(model, x, y, Squared())
-    check_sample(model, x, "posterior")
+    x = check_sample(model, x, "posterior")
     weights = None if weights is None else check_weights(weights, len(x)).to(x.device)
     rows = len(x) if weights is None else int((weights > 0).sum())
     if weights is not None:  # only their ratios matter

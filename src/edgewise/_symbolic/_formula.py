@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgewise._arrays import tensor_of
 from edgewise._errors import ConfigError, ShapeError
 from edgewise._layer import Lock
 from edgewise._network import KAN
@@ -189,9 +190,9 @@ class Formula:
     def __call__(self, x: Any) -> Any:
         """Evaluate the formula: (batch, inputs) to (batch, outputs)."""
         if not isinstance(x, Tensor):
-            array = np.asarray(x)
-            kind = array.dtype if array.dtype.kind == "f" else np.float64
-            values = self(torch.from_numpy(np.array(array, dtype=np.float64)))
+            given = tensor_of("x", x)
+            kind = given.numpy().dtype if given.is_floating_point() else np.float64
+            values = self(given.to(torch.float64))
             return values.numpy().astype(kind, copy=False)
         if x.ndim != 2 or x.shape[1] != len(self.names):
             raise ShapeError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError
@@ -85,7 +85,7 @@ class Suggestions:
 def suggest(
     model: KAN,
     edge: Edge | tuple[int, int, int],
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     library: Library = PRIMITIVES,
     top: int = 8,
@@ -99,7 +99,7 @@ def suggest(
     Args:
         model: The network.
         edge: (layer, source node, target sum).
-        x: Inputs that represent the data.
+        x: Inputs that represent the data, (batch, inputs): a tensor or a NumPy array.
         library: The primitives to try.
         top: How many to return.
 
@@ -120,7 +120,7 @@ def suggest(
     edge = Edge(*edge)
     if edge not in model.edges():
         raise ConfigError(f"There is no {edge} in {model!r}, or it is switched off.")
-    check_sample(model, x, "Matching")
+    x = check_sample(model, x, "Matching")
     u, v = edge_curve(model, edge, x)
     if float(v.std()) <= 1e-14 * float(v.abs().max()):
         raise DataError(f"The {edge} is constant over these data: there is nothing to match.")
@@ -249,7 +249,7 @@ def lock(
     model: KAN,
     edge: Edge | tuple[int, int, int],
     primitive: Primitive | str,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     library: Library = PRIMITIVES,
 ) -> KAN:
@@ -262,7 +262,7 @@ def lock(
         edge: (layer, source node, target sum).
         primitive: A name in the library, the name of a power (see `power`), or a primitive of your
             own.
-        x: Inputs that represent the data.
+        x: Inputs that represent the data, (batch, inputs): a tensor or a NumPy array.
         library: Where names are looked up.
 
     Returns:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
@@ -21,7 +21,7 @@ _FINEST = 100
 def unlock(
     model: KAN,
     edge: Edge | tuple[int, int, int],
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     tolerance: float = 1e-6,
 ) -> KAN:
@@ -35,7 +35,7 @@ def unlock(
     Args:
         model: The network; it is not changed.
         edge: (layer, source node, target sum).
-        x: Inputs that represent the data.
+        x: Inputs that represent the data, (batch, inputs): a tensor or a NumPy array.
         tolerance: How far the spline may be off, as a share of the edge's spread.
 
     Returns:
@@ -65,7 +65,7 @@ def unlock(
         raise ConfigError(f"There is no {edge} in {model!r}.")
     if bool(layer.mask[edge.target, edge.source]):
         raise ConfigError(f"The {edge} is a spline already.")
-    check_sample(model, x, "Unlocking")
+    x = check_sample(model, x, "Unlocking")
     u = trace(model, x).inputs[edge.layer][:, edge.source]
     low, high = float(u.min()), float(u.max())
     if not high - low < torch.inf:

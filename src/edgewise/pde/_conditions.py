@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from edgewise._arrays import tensor_of
 from edgewise._errors import ConfigError, DataError, ShapeError
 
 Given: TypeAlias = float | Callable[[Tensor], Any]
@@ -112,22 +113,24 @@ class Observed(Condition):
     """Measured values of the solution, by weighted rows: what unknown parameters are found from.
 
     Args:
-        x: Where, (rows, inputs), time last.
+        x: Where, (rows, inputs), time last: a tensor or a NumPy array.
         u: The values, (rows,).
         of: The number of the field in a system.
         weight: The weight of these rows beside the equation's; automatic by default.
 
     Raises:
         ShapeError: If x and u have different numbers of rows.
-        DataError: If a value is missing or infinite.
+        DataError: If a value is missing or infinite, or no number.
     """
 
-    x: Tensor
-    u: Tensor
+    x: Any
+    u: Any
     of: int = 0
     weight: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("x", "u"):
+            object.__setattr__(self, name, tensor_of(name, getattr(self, name)))
         if self.x.ndim != 2 or self.u.shape != self.x.shape[:1]:
             raise ShapeError(
                 "Observed takes points (rows, inputs) and values (rows,), got "

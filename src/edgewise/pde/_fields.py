@@ -131,14 +131,12 @@ def fields_of(
     return every[0] if len(every) == 1 else every
 
 
-def fields(
-    model: KAN, x: Float[Tensor, "points inputs"], order: int = 2, *, mixed: bool = True
-) -> Any:
+def fields(model: KAN, x: Any, order: int = 2, *, mixed: bool = True) -> Any:
     """Give a network as the field that operators take, or as a tuple of fields.
 
     Args:
         model: The network; all its inputs count as space.
-        x: Points.
+        x: Points, (points, inputs): a tensor or a NumPy array.
         order: The highest derivative in each input, 1 to 4.
         mixed: Whether second derivatives in two inputs are wanted.
 

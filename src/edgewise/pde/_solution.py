@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from edgewise._arrays import tensor_of
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._fit import Status
 from edgewise._jets import Jet, Leibniz
@@ -73,7 +74,7 @@ class Solution:
         """The network of the last window."""
         return self.trials[-1].model
 
-    def __call__(self, x: Float[Tensor, "points inputs"]) -> Float[Tensor, "points outputs"]:
+    def __call__(self, x: Any) -> Float[Tensor, "points outputs"]:
         """Evaluate the solution.
 
         Raises:
@@ -82,15 +83,14 @@ class Solution:
         """
         return self.jet(x, 1).value
 
-    def jet(self, x: Float[Tensor, "points inputs"], order: int = 2, *, mixed: bool = False) -> Jet:
+    def jet(self, x: Any, order: int = 2, *, mixed: bool = False) -> Jet:
         """Evaluate the solution with its derivatives up to an order (see `edgewise.jet`).
 
         Raises:
             ShapeError: If x is not of shape (points, inputs).
             ConfigError: If a time is outside of the problem's.
         """
-        self._check(x)
-        x = x.to(torch.float64)
+        x = self._checked(x)
         if self.problem.time is None:
             return self.trials[0].jet(x, order, mixed)
         rule = Leibniz.of(self.problem.inputs, order, mixed)
@@ -102,9 +102,7 @@ class Solution:
                 result[at] = trial.jet(x[at], order, mixed).components
         return Jet(result, rule.partials, rule.inputs)
 
-    def fields(
-        self, x: Float[Tensor, "points inputs"], order: int = 2, *, mixed: bool = False
-    ) -> Any:
+    def fields(self, x: Any, order: int = 2, *, mixed: bool = False) -> Any:
         """Give the solution as the field, or fields, that an equation takes.
 
         Example:
@@ -120,9 +118,9 @@ class Solution:
         jet = self.jet(x, order, mixed=mixed)
         return fields_of(jet.components, jet.partials, self.problem.domain.space)
 
-    def residuals(self, x: Float[Tensor, "points inputs"]) -> Float[Tensor, "points rows"]:
+    def residuals(self, x: Any) -> Float[Tensor, "points rows"]:
         """Evaluate the equation's residual: the map of where the solution is not yet right."""
-        self._check(x)
+        x = self._checked(x)
         number = self._window_of(x)
         result = None
         for n, trial in enumerate(self.trials):
@@ -162,8 +160,9 @@ class Solution:
         borders = torch.tensor(ends[:-1], dtype=torch.float64)
         return torch.searchsorted(borders, x[:, -1].contiguous())
 
-    def _check(self, x: Tensor) -> None:
+    def _checked(self, x: Any) -> Tensor:
         inputs = self.problem.inputs
+        x = tensor_of("x", x).to(torch.float64)
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ShapeError(
                 f"The solution takes points of shape (points, {inputs}), got {tuple(x.shape)}."
@@ -179,6 +178,7 @@ class Solution:
                 raise ConfigError(
                     f"The solution is known from t = {first} to {last}, got {begin} to {end}."
                 )
+        return x
 
     def __str__(self) -> str:
         found = "".join(f"\n{name} = {value:.6g}" for name, value in self.constants.items())

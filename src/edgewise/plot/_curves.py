@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from edgewise._arrays import tensor_of
 from edgewise._layer import KANLayer
 from edgewise._network import KAN, check_sample
 
 _POINTS = 121  # on a curve in a network
 
 
-def checked(model: KAN, x: Tensor) -> Tensor:
+def checked(model: KAN, x: Any) -> Tensor:
     """Check inputs, and bring them to the model's precision and device."""
-    check_sample(model, x, "A picture")
-    return x.detach().to(dtype=model.dtype, device=model.device)
+    return check_sample(model, tensor_of("x", x).to(model.device), "A picture")
 
 
 @torch.no_grad()

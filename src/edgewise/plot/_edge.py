@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
@@ -20,7 +20,7 @@ from edgewise.plot._style import DATA, GRAY, INK, LOCKED, TEXT, Axes, Figure, ne
 def edge(
     model: KAN,
     edge: Edge | tuple[int, int, int],
-    x: Float[Tensor, "batch inputs"] | None = None,
+    x: Any = None,
 ) -> Figure:
     """Draw the function of one edge, the knots of its grid and the data that comes through it.
 
@@ -31,7 +31,8 @@ def edge(
     Args:
         model: The network; it is not changed.
         edge: Which edge: (layer, source, target).
-        x: Inputs that represent the data; without them the picture has no density.
+        x: Inputs that represent the data, a tensor or a NumPy array; without them the picture has
+            no density.
 
     Returns:
         The figure.

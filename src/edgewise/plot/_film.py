@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-
-from jaxtyping import Float
-from torch import Tensor
+from typing import Any
 
 from edgewise._errors import ConfigError, ShapeError
 from edgewise._fit import FitResult, Step
@@ -36,7 +34,7 @@ _LEAST = 5.0  # inches: no film is less wide
 
 def film(
     fitted: FitResult | Sequence[KAN],
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     frames: int = 100,
     rate: float = 12.0,
@@ -53,7 +51,7 @@ def film(
     Args:
         fitted: What `fit(..., snapshots=True)` returned; or networks of the same widths, one after
             the other, which have no errors below.
-        x: Inputs that represent the data, at least two rows.
+        x: Inputs that represent the data, at least two rows: a tensor or a NumPy array.
         frames: The number of pictures at most. Of more steps, every second, third and so on is
             shown, and the last.
         rate: Pictures for each second.

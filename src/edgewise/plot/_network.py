@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import ConfigError
@@ -26,7 +26,7 @@ _FAINTEST = 0.08  # no edge that is drawn is less opaque
 
 def network(
     model: KAN,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -46,7 +46,7 @@ def network(
 
     Args:
         model: The network; it is not changed.
-        x: Inputs that represent the data, at least two rows.
+        x: Inputs that represent the data, at least two rows: a tensor or a NumPy array.
         names: What the inputs are called: plain text, never read as mathematics. By default x_1,
             x_2 and so on, as in a formula.
         output_names: What the outputs are called. By default y, or y_1, y_2 and so on.

@@ -74,6 +74,31 @@ def spline_features(x: Float[Tensor, "batch variables"], grid: int) -> Features:
     return Features(torch.cat(blocks, 1), tuple(of))
 
 
+def log_features(x: Float[Tensor, "batch variables"]) -> Features:
+    """The logarithm of the size of each variable, whose sums are products of powers.
+
+    Variables that are zero somewhere, or all of one size, have none.
+    """
+    sizes = x.abs()
+    columns = [i for i in range(x.shape[1]) if float(sizes[:, i].min()) > 0]
+    logs = [sizes[:, i].log() for i in columns]
+    varies = [float(u.std()) > 1e-6 for u in logs]
+    kept = [_whitened(u[:, None]) for u, moves in zip(logs, varies, strict=True) if moves]
+    of = [(i,) for i, moves in zip(columns, varies, strict=True) if moves]
+    return Features(torch.cat([x[:, :0], *kept], 1), tuple(of))
+
+
+def product_features(x: Float[Tensor, "batch variables"]) -> Features:
+    """Each variable, and the products of two and of three."""
+    middle = (x.amax(0) + x.amin(0)) / 2
+    z = (x - middle) / (x.amax(0) - middle)
+    every = range(x.shape[1])
+    of = [subset for size in (1, 2, 3) for subset in combinations(every, size)]
+    values = torch.stack([z[:, list(subset)].prod(1) for subset in of], 1)
+    values = values - values.mean(0)
+    return Features(values / values.std(0).clamp_min(1e-300), tuple(of))
+
+
 def pair_features(x: Float[Tensor, "batch variables"], degree: int) -> Features:
     """Polynomials of each variable, and products of those of two."""
     middle = (x.amax(0) + x.amin(0)) / 2

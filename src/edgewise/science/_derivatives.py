@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from edgewise._arrays import tensor_of
 from edgewise._errors import DataError, ShapeError
 from edgewise._jets import jet
 from edgewise._network import KAN, check_finite
@@ -68,7 +69,7 @@ class Slice:
         return Derivatives(found.value, found.gradient[:, columns], hessian)
 
 
-def derivatives(f: Target, x: Float[Tensor, "batch inputs"]) -> Derivatives:
+def derivatives(f: Target, x: Any) -> Derivatives:
     """Evaluate a function with its gradient and Hessian, in float64.
 
     A `KAN` gives them in closed form (see `jet`); any other function is differentiated by torch,
@@ -77,7 +78,7 @@ def derivatives(f: Target, x: Float[Tensor, "batch inputs"]) -> Derivatives:
     Args:
         f: A KAN, a module or a function of tensors, (batch, inputs) to (batch, 1) or (batch,). Each
             value must depend on its own row only.
-        x: Points, at least two rows.
+        x: Points, (batch, inputs), at least two rows: a tensor or a NumPy array.
 
     Returns:
         The derivatives, detached.
@@ -98,7 +99,7 @@ def derivatives(f: Target, x: Float[Tensor, "batch inputs"]) -> Derivatives:
 
 def points(x: Any) -> Tensor:
     """Check points, and take them as float64."""
-    x = torch.as_tensor(x).detach()
+    x = tensor_of("x", x).detach()
     if x.ndim != 2 or x.shape[1] < 1:
         raise ShapeError(f"The points are of shape (batch, inputs), got {tuple(x.shape)}.")
     if len(x) < 2:

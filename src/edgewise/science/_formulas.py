@@ -13,12 +13,92 @@ from edgewise._errors import EdgewiseError
 from edgewise._fit import fit
 from edgewise._network import KAN
 from edgewise._prune import prune
-from edgewise._symbolic import Formula, symbolize
+from edgewise._symbolic import Formula, discover, symbolize
+from edgewise.science._contrast import spline_features
+from edgewise.science._regress import Regression
 
 _EXPLAINED = 0.2
 """What a fit may leave of the spread of its target to be taken for a function at all."""
+_ONE_WAY = 0.95
+"""The share of its ups and downs that go one way in a function that has an inverse."""
+_TRY = 1.0
+"""Seconds for each variable more, once a formula was found."""
 _FINE = 1e-4
 """What a formula leaves of the spread where no other target needs to be tried."""
+
+
+def solved(
+    table: Tensor, targets: Sequence[int], names: Sequence[str], time: float, seed: int
+) -> tuple[str, Any, float] | None:
+    """Search the law of each of some variables; the plainest of those that are found is taken.
+
+    Of laws as long as each other, an exact one comes first, then one that is a polynomial, then
+    that of the last column, since results stand behind what they come from.
+    """
+    import sympy
+
+    begin = clock.perf_counter()
+    found: list[tuple[tuple[Any, ...], int, Any, float]] = []
+    for done, target in enumerate(reversed(targets)):
+        left = time - (clock.perf_counter() - begin)
+        if left <= 0:
+            break
+        rest = [i for i in range(table.shape[1]) if i != target]
+        y = table[:, target]
+        budget = min(left, _TRY) if found else left / (len(targets) - done)
+        front = discover(table[:, rest], y, seed=seed, time=budget, progress=False)
+        if not front.found or not front.best.expr.free_symbols:
+            continue
+        expr = _named(front.best, [names[i] for i in rest])
+        plain = bool(expr.is_polynomial(*expr.free_symbols))
+        order = (not front.exact, front.best.complexity, sympy.count_ops(expr), not plain)
+        found.append((order, target, expr, front.best.rmse / float(y.std())))
+    if not found:
+        return None
+    _, target, expr, error = min(found, key=lambda each: each[0])
+    return names[target], expr, error
+
+
+def functions(table: Tensor, parts: Tensor, threshold: float, seed: int) -> list[int]:
+    """The variables that are functions of the others, in a sum of functions of one variable.
+
+    A sum, (batch, variables), can be solved for a variable whose own function goes one way over the
+    rows; where several sums are zero, as with c = 2 b, that need not be seen on one of them, but
+    the variable is the sum of functions of the others.
+    """
+    count = table.shape[1]
+    generator = torch.Generator().manual_seed(seed)
+    sums = Regression(spline_features(table, 3), table, generator)
+    found = []
+    for i in range(count):
+        steps = parts[table[:, i].argsort(), i].diff()
+        one_way = float(steps.sum().abs()) >= _ONE_WAY * float(steps.abs().sum())
+        if one_way or sums.left(i, [k for k in range(count) if k != i]) <= threshold:
+            found.append(i)
+    return found
+
+
+def verified(rows: Tensor, target: str | None, expr: Any, names: Sequence[str], seed: int) -> float:
+    """What a formula leaves on rows of its variables that it was not made of.
+
+    In units of the spread of its target, or without one of what it is on shuffled columns.
+    """
+    import sympy
+
+    symbols = [sympy.Symbol(name, real=True) for name in names]
+    calls = sympy.lambdify(symbols, expr, "numpy")
+
+    def values(table: Tensor) -> Tensor:
+        found = torch.as_tensor(calls(*table.T.numpy()), dtype=table.dtype)
+        return found.expand(len(table))
+
+    if target is not None:
+        y = rows[:, list(names).index(target)]
+        return float((values(rows) - y).square().mean().sqrt() / y.std())
+    generator = torch.Generator().manual_seed(seed)
+    deals = [torch.randperm(len(rows), generator=generator) for _ in names]
+    apart = torch.stack([rows[deal, i] for i, deal in enumerate(deals)], 1)
+    return float(values(rows).square().mean().sqrt() / values(apart).std())
 
 
 def explicit(

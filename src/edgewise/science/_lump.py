@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -47,9 +48,7 @@ class Lump:
         return f"{show((self.group,))} {verb} through one number (score {self.score:.1e})"
 
 
-def lump(
-    f: Target, x: Float[Tensor, "batch inputs"], group: Sequence[int], *, tolerance: float = 1e-2
-) -> Lump:
+def lump(f: Target, x: Any, group: Sequence[int], *, tolerance: float = 1e-2) -> Lump:
     r"""Test whether a group of inputs enters through one number, :math:`f = F(g(x_A), x_B)`.
 
     That is so where the ratios :math:`f_i / f_j` of derivatives in A do not change with
@@ -58,7 +57,7 @@ def lump(
 
     Args:
         f: A KAN, a module or a function of tensors, (batch, inputs) to (batch, 1) or (batch,).
-        x: Points, at least two rows, where f is smooth.
+        x: Points, (batch, inputs), at least two rows, where f is smooth.
         group: The inputs A.
         tolerance: The relative change of a ratio, for one standard deviation of an input, up to
             which it does not change.

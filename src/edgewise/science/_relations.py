@@ -11,9 +11,16 @@ import torch
 from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError, ShapeError
-from edgewise.science._contrast import Contrast, pair_features, spline_features
+from edgewise._symbolic._formula import shorten
+from edgewise.science._contrast import (
+    Contrast,
+    log_features,
+    pair_features,
+    product_features,
+    spline_features,
+)
 from edgewise.science._derivatives import points
-from edgewise.science._formulas import explicit, implicit
+from edgewise.science._formulas import explicit, functions, implicit, solved, verified
 from edgewise.science._polynomials import polynomial_equation, polynomial_of
 from edgewise.science._regress import Regression
 
@@ -22,6 +29,16 @@ _FEWEST = 50  # rows
 _ROWS = 3  # for each feature
 _EXACT = 1e-10
 """A ratio that is as good as zero: variables may be left out up to it."""
+_HELD = 5
+"""One of so many rows is held out to verify formulas on."""
+_WORSE = 3.0
+"""How much larger the error of a formula may be on rows held out."""
+_ROUNDING = 1e-9
+"""An error that is no more than rounding, as a share of the spread."""
+_SOLVE = 0.6
+"""The share of the time for laws of one variable; the rest is for networks and equations."""
+_AS_GOOD = 10.0
+"""How much more a plainer kind of relation may leave than the best."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +53,10 @@ class Relation:
         target: The variable that the formula gives; None if it is an implicit one, or none.
         formula: The formula: a SymPy expression of the other variables if there is a target, else
             of all, and zero on the data; None where none was found.
-        error: What the formula leaves of the spread of the target, or of what it sums; None without
-            formula.
-        pairs: Whether the equation has products of two variables in it, besides functions of one.
+        error: What the formula leaves on rows that it was not made of, as a share of the spread of
+            the target or, of an equation, of its spread on shuffled columns; None without formula.
+        pairs: Whether the equation has products of variables in it, besides functions of one.
+        sought: Whether a formula was looked for.
     """
 
     variables: tuple[str, ...]
@@ -48,12 +66,15 @@ class Relation:
     formula: Any
     error: float | None
     pairs: bool = field(repr=False)
+    sought: bool = field(default=False, repr=False)
 
     def __str__(self) -> str:
         if self.formula is None:
-            return f"{', '.join(self.variables)} are tied (score {self.score:.4g})"
-        left = self.formula if self.target is None else self.target
-        right = 0 if self.target is None else self.formula
+            none = ", no formula found" if self.sought else ""
+            return f"{', '.join(self.variables)} are tied (score {self.score:.4g}{none})"
+        shown = shorten(self.formula)
+        left = shown if self.target is None else self.target
+        right = 0 if self.target is None else shown
         return f"{left} = {right} (score {self.score:.4g}, error {self.error:.1e})"
 
 
@@ -107,14 +128,18 @@ def discover_relations(
     found exactly, with no training and no seed to be lucky with. It need not be a function of
     any variable: :math:`x_1^2 + x_2^2 = 1` is found as well. Variables that it does not need are
     left out; then one of its variables is set aside and the next relation is looked for, until
-    nothing is left that is tied. Where no such sum is left, each variable is regressed on products
-    of functions of two others as well.
+    nothing is left that is tied. Products are found as well: those of powers, of any number of
+    variables, as sums of the logarithms of their sizes; others where a variable is a sum of
+    products of functions of two others, or of three others. Of these kinds the plainest is taken
+    that leaves at most ten times what the best one leaves.
 
-    Then formulas are sought: each variable of a relation as a function of its others by `fit` and
-    `symbolize`, or an equation where there is no function.
+    Then formulas are sought on four fifths of the rows: a law for one variable of a relation by
+    `discover`; a function by `fit` and `symbolize`; or an equation where there is no function. What
+    the other rows do not bear out, an error of more than three times that on the first, is not
+    shown.
 
     Args:
-        data: The table, (rows, variables), of at least 50 rows.
+        data: The table, (rows, variables), of at least 50 rows: a tensor or a NumPy array.
         names: What the columns are called; x_1, x_2, ... by default.
         threshold: The share of the variance that a relation may leave.
         formulas: Whether to look for formulas.
@@ -136,6 +161,10 @@ def discover_relations(
         >>> found = ew.science.discover_relations(table, formulas=False)
         >>> [relation.variables for relation in found], found.free
         ([('x_1', 'x_2')], ('x_3',))
+        >>> sides = 1 + torch.rand(500, 3, dtype=torch.float64)
+        >>> table = torch.cat([sides, sides.prod(1, keepdim=True)], 1)
+        >>> print(ew.science.discover_relations(table, names=["a", "b", "c", "V"]))
+        1. V = a*b*c (score 1, error 0.0e+00)
     """
     begin = clock.perf_counter()
     x = _checked(data)
@@ -150,7 +179,7 @@ def discover_relations(
         formula = None
         if formulas:
             left = time - (clock.perf_counter() - begin)
-            formula = _formula(x, hit, called, left / (len(hits) - number), seed)
+            formula = _formula(x, hit, called, threshold, left / (len(hits) - number), seed)
         target, expr, error = formula or (None, None, None)
         relations.append(
             Relation(
@@ -161,6 +190,7 @@ def discover_relations(
                 expr,
                 error,
                 hit.parts is None,
+                formulas,
             )
         )
     tied = {i for relation in relations for i in relation.columns}
@@ -185,52 +215,109 @@ class _Hit:
 
 
 def _search(x: Tensor, threshold: float, seed: int) -> list[_Hit]:
-    """Relations in turn: sums of functions of one variable first, then with products of two."""
+    """Relations in turn, the plainest that is about as good as any: sums, powers, products."""
     hits: list[_Hit] = []
     left = tuple(range(x.shape[1]))
-    made = [spline_features(x, grid) for grid in _GRIDS]
-    kept = [f for f in made if _ROWS * f.values.shape[1] <= len(x)] or made[:1]
-    contrasts = [Contrast(f, torch.Generator().manual_seed(seed)) for f in kept]
+    sums, powers, products = _families(x, seed)
     while len(left) > 1:
-        contrast = min(contrasts, key=lambda c: c.least(left).ratio)
-        if contrast.least(left).ratio > threshold:
+        contrast = min(sums, key=lambda c: c.least(left).ratio)
+        found = [contrast.least(left).ratio, powers.least(left).ratio, float("inf")]
+        regressed = None
+        if min(found) > _EXACT and len(left) > 2 and products:
+            regressed = min((r.best(left, _EXACT) for r in products), key=lambda r: r[2])
+            if len(regressed[1]) > 1:  # with one variable it is a sum
+                found[2] = regressed[2]
+        if min(found) > threshold:
             break
+        most = min(_AS_GOOD * min(found) + _EXACT, threshold)
+        way = next(n for n, ratio in enumerate(found) if ratio <= most)
+        if way == 2:
+            assert regressed is not None
+            target, needed, share = regressed
+            hit = _Hit(tuple(sorted((target, *needed))), share, None)
+            hits += [] if _follows(hit, hits) else [hit]
+            left = tuple(k for k in left if k != target)
+            continue
+        contrast = powers if way == 1 else contrast
         columns, direction = contrast.minimal(left, _EXACT)
         if direction.ratio > threshold:
             break
-        hits.append(_Hit(columns, direction.ratio, contrast.parts(direction, columns)))
+        parts = contrast.parts(direction, columns) if way == 0 else None
+        hit = _Hit(columns, direction.ratio, parts)
+        hits += [] if _follows(hit, hits) else [hit]
         rests = [tuple(k for k in left if k != i) for i in columns]
         left = min(rests, key=lambda rest: contrast.least(rest).ratio)
-    products = [pair_features(x, degree) for degree in (1, 2, 3)]
-    products = [f for f in products if _ROWS * f.values.shape[1] <= len(x)]
-    regressions = [Regression(f, x, torch.Generator().manual_seed(seed)) for f in products]
-    while len(left) > 2 and regressions:
-        found = [r.best(left, _EXACT) for r in regressions]
-        target, needed, share = min(found, key=lambda f: f[2])
-        if share > threshold:
-            break
-        hits.append(_Hit(tuple(sorted((target, *needed))), share, None))
-        left = tuple(k for k in left if k != target)
     return hits
 
 
+def _follows(hit: _Hit, hits: list[_Hit]) -> bool:
+    """Whether a relation is what is left of a better one without one of its variables."""
+    return any(
+        set(hit.columns) < set(better.columns) and hit.left > _AS_GOOD * better.left + _EXACT
+        for better in hits
+    )
+
+
+def _families(x: Tensor, seed: int) -> tuple[list[Contrast], Contrast, list[Regression]]:
+    """What relations are made of: functions of one variable, powers, and products."""
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    splines = [spline_features(x, grid) for grid in _GRIDS]
+    fit = [f for f in splines if _ROWS * f.values.shape[1] <= len(x)] or splines[:1]
+    products = [pair_features(x, degree) for degree in (1, 2, 3)]
+    products += [product_features(x)] if x.shape[1] > 3 else []
+    products = [f for f in products if _ROWS * f.values.shape[1] <= len(x)]
+    return (
+        [Contrast(f, generator()) for f in fit],
+        Contrast(log_features(x), generator()),
+        [Regression(f, x, generator()) for f in products],
+    )
+
+
 def _formula(
-    x: Tensor, hit: _Hit, names: Sequence[str], time: float, seed: int
+    x: Tensor, hit: _Hit, names: Sequence[str], threshold: float, time: float, seed: int
 ) -> tuple[str | None, Any, float] | None:
-    """The best formula of a relation, with its target and its error."""
-    table, called = x[:, list(hit.columns)], [names[i] for i in hit.columns]
+    """The best formula of a relation, with its target, and its error on rows held out."""
+    called = [names[i] for i in hit.columns]
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    table = x[:, list(hit.columns)]
+    held, fitted = table[order[: len(x) // _HELD]], order[len(x) // _HELD :]
+    parts = None if hit.parts is None else hit.parts[fitted]
+    for target, expr, error in _candidates(table[fitted], parts, called, threshold, time, seed):
+        on_held = verified(held, target, expr, called, seed)
+        if on_held <= max(_WORSE * error, _ROUNDING):  # NaN is not
+            return target, expr, on_held
+    return None
+
+
+def _candidates(
+    table: Tensor,
+    parts: Tensor | None,
+    names: Sequence[str],
+    threshold: float,
+    time: float,
+    seed: int,
+) -> Iterator[tuple[str | None, Any, float]]:
+    """Formulas for a relation, those first that are sooner found or surer."""
     begin = clock.perf_counter()
-    exact = polynomial_of(table, called) if hit.parts is None else None
-    if exact is not None:
-        return exact
-    found = explicit(table, called, 0.7 * time, seed)
-    if found is not None:
-        return found
-    left = time - (clock.perf_counter() - begin)
-    if hit.parts is None or left <= 0:
-        return None
-    equation = polynomial_equation(table, called) or implicit(table, hit.parts, called, left, seed)
-    return None if equation is None else (None, *equation)
+
+    def left() -> float:
+        return time - (clock.perf_counter() - begin)
+
+    everything = range(table.shape[1])
+    targets = everything if parts is None else functions(table, parts, threshold, seed)
+    if found := solved(table, targets, names, _SOLVE * left(), seed):
+        yield found
+    if parts is None and (found := polynomial_of(table, names)):
+        yield found
+    if targets and left() > 0 and (found := explicit(table, names, 0.7 * left(), seed)):
+        yield found
+    if parts is not None and left() > 0:
+        equation = polynomial_equation(table, names) or implicit(table, parts, names, left(), seed)
+        if equation is not None:
+            yield None, *equation
 
 
 def _checked(data: Any) -> Tensor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor
@@ -106,7 +106,7 @@ class Separation:
 
 def separate(
     f: Target,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     operation: Operation = "add",
     *,
     tolerance: float = 1e-2,
@@ -120,7 +120,7 @@ def separate(
 
     Args:
         f: A KAN, a module or a function of tensors, (batch, inputs) to (batch, 1) or (batch,).
-        x: Points, at least two rows, where f is smooth.
+        x: Points, (batch, inputs), at least two rows, where f is smooth.
         operation: "add" for :math:`f = \sum_A g_A(x_A)`, "multiply" for :math:`f + s = \prod_A
             g_A(x_A)`, "inside" for :math:`f = F(\sum_A g_A(x_A))`, which holds for sums and
             products, too.

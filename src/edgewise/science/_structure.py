@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from edgewise._errors import DataError, ShapeError
@@ -133,7 +132,7 @@ class Structure:
 
 def structure(
     f: Target,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     *,
     names: Sequence[Any] | None = None,
     tolerance: float = 1e-2,
@@ -146,8 +145,8 @@ def structure(
 
     Args:
         f: A KAN, a module or a function of tensors, (batch, inputs) to (batch, 1) or (batch,).
-        x: Points, at least two rows, where f is smooth; best a few hundred that fill a box, as the
-            inputs of one row are put together with some of another.
+        x: Points, (batch, inputs), at least two rows, where f is smooth; best a few hundred that
+            fill a box, as the inputs of one row are put together with some of another.
         names: What the inputs are called, as names or SymPy symbols; x_1, x_2, ... by default.
         tolerance: The relative score up to which a mixed derivative is taken for zero. A network
             that was fitted to a relative error e needs some 10 to 100 e.

@@ -107,9 +107,7 @@ class Symmetries:
         return "\n".join(map(str, self.found))
 
 
-def symmetries(
-    f: Target, x: Float[Tensor, "batch inputs"], *, tolerance: float = 1e-2
-) -> Symmetries:
+def symmetries(f: Target, x: Any, *, tolerance: float = 1e-2) -> Symmetries:
     r"""Test for each pair of inputs whether it enters as a difference, sum, ratio, product, radius.
 
     Each says that two terms are equal, such as :math:`x_i f_i = x_j f_j` for a product (AI Feynman,
@@ -118,7 +116,7 @@ def symmetries(
 
     Args:
         f: A KAN, a module or a function of tensors, (batch, inputs) to (batch, 1) or (batch,).
-        x: Points, at least two rows, where f is smooth.
+        x: Points, (batch, inputs), at least two rows, where f is smooth.
         tolerance: The score up to which a symmetry holds.
 
     Returns:
@@ -193,7 +191,7 @@ class Invariance:
 
 def invariant(
     f: Target,
-    x: Float[Tensor, "batch inputs"],
+    x: Any,
     expr: Any,
     *,
     names: Sequence[Any] | None = None,
@@ -206,7 +204,7 @@ def invariant(
 
     Args:
         f: A KAN, a module or a function of tensors, (batch, inputs) to (batch, 1) or (batch,).
-        x: Points, at least two rows, where f and the expression are smooth.
+        x: Points, (batch, inputs), at least two rows, where f and the expression are smooth.
         expr: A SymPy expression or a string, such as `"a**2 + b*c"`.
         names: What the inputs are called in it, in their order, as names or SymPy symbols; x_1,
             x_2, ... by default.

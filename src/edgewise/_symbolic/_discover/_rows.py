@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgewise._arrays import tensor_of
 from edgewise._errors import DataError, ShapeError
 from edgewise._symbolic._discover._tree import Array, Tree, multiply, substitute
 
@@ -89,13 +90,8 @@ def _power_of_ten(values: Array) -> int:
 def read(x: Any, y: Any) -> tuple[Array, Array]:
     arrays = []
     for name, values in (("x", x), ("y", y)):
-        if isinstance(values, torch.Tensor):
-            values = values.detach().cpu().numpy()
-        try:
-            array = np.array(values, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{name} is not an array of numbers: {error}.") from error
-        arrays.append(array)
+        tensor = tensor_of(name, values).detach().cpu()
+        arrays.append(np.array(tensor.to(torch.float64).numpy()))
     x, y = arrays
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
