@@ -13,7 +13,8 @@ from edgewise._errors import EdgewiseError
 from edgewise._fit import fit
 from edgewise._network import KAN
 from edgewise._prune import prune
-from edgewise._symbolic import Formula, discover, symbolize
+from edgewise._symbolic import Formula, symbolize
+from edgewise._symbolic._discover._discover import laws
 from edgewise.science._contrast import spline_features
 from edgewise.science._regress import Regression
 
@@ -21,16 +22,21 @@ _EXPLAINED = 0.2
 """What a fit may leave of the spread of its target to be taken for a function at all."""
 _ONE_WAY = 0.95
 """The share of its ups and downs that go one way in a function that has an inverse."""
-_TRY = 1.0
-"""Seconds for each variable more, once a formula was found."""
 _FINE = 1e-4
 """What a formula leaves of the spread where no other target needs to be tried."""
 
 
 def solved(
-    table: Tensor, targets: Sequence[int], names: Sequence[str], time: float, seed: int
+    table: Tensor,
+    targets: Sequence[int],
+    names: Sequence[str],
+    time: float,
+    seed: int,
+    each: float = float("inf"),
 ) -> tuple[str, Any, float] | None:
     """Search the law of each of some variables; the plainest of those that are found is taken.
+
+    `each` is a limit in seconds for one variable.
 
     Of laws as long as each other, an exact one comes first, then one that is a polynomial, then
     that of the last column, since results stand behind what they come from.
@@ -44,9 +50,8 @@ def solved(
         if left <= 0:
             break
         rest = [i for i in range(table.shape[1]) if i != target]
-        y = table[:, target]
-        budget = min(left, _TRY) if found else left / (len(targets) - done)
-        front = discover(table[:, rest], y, seed=seed, time=budget, progress=False)
+        x, y = table[:, rest].numpy(), table[:, target].numpy()
+        front = laws(x, y, time=min(each, left / (len(targets) - done)), seed=seed)
         if not front.found or not front.best.expr.free_symbols:
             continue
         expr = _named(front.best, [names[i] for i in rest])

@@ -36,7 +36,9 @@ _WORSE = 3.0
 _ROUNDING = 1e-9
 """An error that is no more than rounding, as a share of the spread."""
 _SOLVE = 0.6
-"""The share of the time for laws of one variable; the rest is for networks and equations."""
+"""The share of the time that is left for each of the ways to a formula."""
+_QUICK = 1.0
+"""Seconds for the law of each variable to begin with: most are found at once, or not at all."""
 _AS_GOOD = 10.0
 """How much more a plainer kind of relation may leave than the best."""
 
@@ -308,11 +310,15 @@ def _candidates(
 
     everything = range(table.shape[1])
     targets = everything if parts is None else functions(table, parts, threshold, seed)
-    if found := solved(table, targets, names, _SOLVE * left(), seed):
+    if found := solved(table, targets, names, _SOLVE * left(), seed, each=_QUICK):
         yield found
     if parts is None and (found := polynomial_of(table, names)):
         yield found
-    if targets and left() > 0 and (found := explicit(table, names, 0.7 * left(), seed)):
+    if parts is not None and targets and (found := explicit(table, names, _SOLVE * left(), seed)):
+        yield found
+    if found := solved(table, targets, names, _SOLVE * left(), seed):
+        yield found
+    if parts is None and left() > 0 and (found := explicit(table, names, left(), seed)):
         yield found
     if parts is not None and left() > 0:
         equation = polynomial_equation(table, names) or implicit(table, parts, names, left(), seed)
