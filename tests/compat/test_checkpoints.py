@@ -70,6 +70,70 @@ def test_states_are_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         model.checkout("7.7")
 
 
+def test_each_state_comes_back_whatever_led_to_it() -> None:
+    model = KAN(width=[2, [2, 1], 1], grid=3, seed=0)
+    x = torch.rand(30, 2) * 2 - 1
+    changes = [
+        lambda m: m.fix_symbolic(0, 1, 0, "sin", fit_params_bool=False),
+        lambda m: m.fix_symbolic(0, 0, 1, lambda v: v**3, fit_params_bool=False, verbose=False),
+        lambda m: m.remove_edge(0, 0, 0),
+        lambda m: m.expand_width(1, 1),
+        lambda m: m.expand_depth(),
+        lambda m: m.unfix_symbolic(0, 1, 0),
+    ]
+    expected = {"0.0": model(x)}
+    for state, change in enumerate(changes, 1):
+        change(model)
+        expected[f"0.{state}"] = model(x)
+    finer = model.refine(6)  # it goes on in the same history
+    expected["0.7"] = finer(x)
+    for twin in (model, finer):
+        for number, y in expected.items():
+            back = twin.checkout(number)
+            assert f"{back.round}.{back.state_id}" == number
+            assert torch.equal(back(x), y)
+            for parameter in back.parameters():  # what is done to a copy stays there
+                parameter.data.fill_(0.5)
+            back.width[0][0] = 7
+            back.symbolic_fun[0].funs_name[0][0] = "other"
+            assert torch.equal(twin.checkout(number)(x), y)
+
+
+def test_states_share_what_does_not_change() -> None:
+    model = KAN(width=[2, 2, 1], grid=3, seed=0)
+    x = torch.rand(50, 2)
+    dataset = {"train_input": x, "train_label": x[:, :1] * x[:, 1:]}
+    dataset |= {"test_input": x, "test_label": dataset["train_label"]}
+    model(x)
+    assert model.cache_data is not None
+    assert model.cache_data.data_ptr() == x.data_ptr()  # nothing to convert
+    for _ in range(4):
+        model.fit(dataset, steps=1)
+    states = model.versions[2:]  # those of a network that was trained
+    assert len({id(version.form) for version in states}) == 1
+    assert len({version.data.data_ptr() for version in model.versions[1:]}) == 1
+    assert model.cache_data is states[-1].data
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    assert all(version.values.numel() == numbers for version in states)
+    assert not torch.equal(states[0].values, states[1].values)
+
+
+def test_the_record_says_what_led_to_what(capsys: pytest.CaptureFixture[str]) -> None:
+    model = KAN(width=[2, 1])
+    model.remove_edge(0, 0, 0)
+    model.rewind("0.0").remove_edge(0, 1, 0)
+    model.history()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "init => 0.0",
+        "0.0 => remove_edge => 0.1",
+        "### Round 1 ###",
+        "1.0 => remove_edge => 1.1",
+    ]
+    model.history(1)
+    assert capsys.readouterr().out == lines[-1] + "\n"
+
+
 def test_states_are_written_where_a_folder_is_given(tmp_path: Path) -> None:
     model = KAN(width=[2, 1], ckpt_path=str(tmp_path / "states"))
     model.remove_edge(0, 0, 0)

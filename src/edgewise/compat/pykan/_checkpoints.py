@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, FormatError, require
 from edgewise._primitives import PRIMITIVES, find
@@ -38,12 +39,21 @@ _SETTINGS = (
 )
 
 
+class Form(NamedTuple):
+    """What states have in common that differ only in numbers: a network with any such numbers."""
+
+    settings: tuple[Any, ...]
+    model: MultKAN
+
+
 class Version(NamedTuple):
-    """One state: its number, what led to it, and the network."""
+    """One state: its number, what led to it, its form, its parameters, and the rows it has seen."""
 
     number: str
     line: str
-    model: MultKAN | None
+    form: Form
+    values: Tensor
+    data: Tensor | None
 
 
 def log_history(self: MultKAN, method_name: str) -> None:
@@ -63,7 +73,7 @@ def begin(model: MultKAN) -> None:
 
 
 def _keep(model: MultKAN, number: str, line: str) -> None:
-    model.versions.append(Version(number, line, _still(model)))
+    model.versions.append(_version(model, number, line))
     if model.ckpt_path is not None:
         folder = Path(model.ckpt_path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,11 +85,60 @@ def _keep(model: MultKAN, number: str, line: str) -> None:
             file.write(line + "\n")
 
 
-def _still(model: MultKAN) -> MultKAN:
-    """Copy a network without its history."""
-    twin = copy.deepcopy(model)
-    twin.versions = []
-    return twin
+def _version(model: MultKAN, number: str, line: str) -> Version:
+    """Take a network's state; what earlier ones hold already is shared with them."""
+    settings = _settings(model)
+    form = next((v.form for v in reversed(model.versions) if v.form.settings == settings), None)
+    if form is None:
+        form = Form(settings, copy.deepcopy(model))
+        form.model.versions, form.model.cache_data = [], None
+    data = model.cache_data
+    if data is not None and model.versions:
+        last = model.versions[-1].data
+        if last is not None and _same(last, data):
+            data = model.cache_data = last
+    values = torch.cat([tensor.detach().flatten() for tensor in _tensors(model)])
+    return Version(number, line, form, values, data)
+
+
+def _network(version: Version) -> MultKAN:
+    """Make the network of a state anew, without a history."""
+    model = copy.deepcopy(version.form.model)
+    tensors = _tensors(model)
+    parts = version.values.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.data.copy_(part.view_as(tensor))
+    model.round, model.state_id = (int(part) for part in version.number.split("."))
+    model.cache_data = version.data
+    return model
+
+
+def _tensors(model: MultKAN) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _settings(model: MultKAN) -> tuple[Any, ...]:
+    """All that makes a network but the values of its parameters, to be compared."""
+    own = {"versions", "cache_data", "state_id", "round"}
+    found: list[Any] = []
+    for name, module in model.named_modules():
+        state = model.__getstate__() if module is model else vars(module)
+        kept = {k: v for k, v in state.items() if k[:1] != "_" and (name or k not in own)}
+        found.append((name, type(module), _plain(kept)))
+    return (*found, *((t.shape, t.dtype, t.device, t.requires_grad) for t in _tensors(model)))
+
+
+def _plain(value: Any) -> Any:
+    """Copy tables into what compares by value, and changes no more; functions stay themselves."""
+    if isinstance(value, dict):
+        return tuple((key, _plain(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_plain(item) for item in value)
+    return value.tolist() if isinstance(value, Tensor | np.ndarray) else value
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return (one.dtype, one.device) == (other.dtype, other.device) and torch.equal(one, other)
 
 
 def copy_of(self: MultKAN) -> MultKAN:
@@ -90,8 +149,8 @@ def copy_of(self: MultKAN) -> MultKAN:
 def checkout(self: MultKAN, model_id: str) -> MultKAN:
     """Give a copy of an earlier state, "round.state"."""
     for version in reversed(self.versions):
-        if version.number == str(model_id) and version.model is not None:
-            twin = copy.deepcopy(version.model)
+        if version.number == str(model_id):
+            twin = _network(version)
             twin.versions = self.versions
             return twin
     if (
@@ -99,7 +158,7 @@ def checkout(self: MultKAN, model_id: str) -> MultKAN:
         and Path(f"{Path(self.ckpt_path) / str(model_id)}_state").exists()
     ):
         return loadckpt(str(Path(self.ckpt_path) / str(model_id)))
-    known = ", ".join(version.number for version in self.versions if version.model is not None)
+    known = ", ".join(version.number for version in self.versions)
     raise ConfigError(
         f"There is no state {model_id!r}. Known are: {known or 'none, since auto_save is off'}."
     )
@@ -111,7 +170,7 @@ def rewind(self: MultKAN, model_id: str) -> MultKAN:
     self.round += 1
     twin.round, twin.state_id = self.round, int(str(model_id).split(".")[-1])
     number = f"{twin.round}.{twin.state_id}"
-    twin.versions.append(Version(number, f"### Round {twin.round} ###", _still(twin)))
+    twin.versions.append(_version(twin, number, f"### Round {twin.round} ###"))
     if twin.ckpt_path is not None:
         folder = Path(twin.ckpt_path)
         folder.mkdir(parents=True, exist_ok=True)

@@ -351,7 +351,7 @@ class MultKAN(nn.Module):
             raise ShapeError(
                 f"This network takes inputs of shape (batch, {wide}){alone}, got {tuple(x.shape)}."
             )
-        if x.shape[1] == wide:
+        if x.shape[1] == wide and self.input_id.tolist() != list(range(wide)):
             x = x[:, self.input_id.to(x.device)]
         return x.to(device=self.device, dtype=self.dtype)
 
