@@ -191,7 +191,7 @@ def test_units_are_read_by_name_in_any_order() -> None:
         (X[:, 0], X[:, 0], ew.ShapeError, "inputs"),
         (X[:5], X[:5, 0], ew.DataError, "10 rows"),
         (X, np.where(X[:, 0] > 3, np.nan, 1), ew.DataError, "missing or infinite"),
-        ([["a"]] * 20, np.ones(20), ew.DataError, "not an array of numbers"),
+        ([["a"]] * 20, np.ones(20), ew.DataError, "must hold numbers"),
     ],
 )
 def test_what_is_no_table_is_refused(x: Any, y: Any, error: type, words: str) -> None:
