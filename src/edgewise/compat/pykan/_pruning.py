@@ -58,10 +58,8 @@ def prune_node(
             )
     smaller = with_nodes(self, keep)
     for layer, (kept, means) in enumerate(zip(keep, _means(self)[1:], strict=True), start=1):
-        gone = torch.ones(self.width_in[layer], dtype=torch.bool)
-        gone[kept] = False
         subnodes = _subnodes(self, layer + 1, keep)
-        _add(smaller, layer, means[:, gone.to(means.device)].sum(1)[subnodes.to(means.device)])
+        _add(smaller, layer, _lost(means, kept)[subnodes.to(means.device)])
     if log_history:
         smaller.log_history("prune_node")
     return smaller
@@ -107,6 +105,13 @@ def _means(model: MultKAN) -> list[Tensor]:
         return [torch.zeros_like(act.mask.T) for act, _ in model.parts()]
     model.need_acts()
     return [values.mean(0) for values in model.spline_postacts]
+
+
+def _lost(means: Tensor, kept: Tensor) -> Tensor:
+    """Add up the means (sums, inputs) of the edges from inputs that are not kept: (sums,)."""
+    gone = torch.ones(means.shape[1], dtype=torch.bool, device=means.device)
+    gone[kept.to(means.device)] = False
+    return means[:, gone].sum(1)
 
 
 @torch.no_grad()
@@ -173,10 +178,7 @@ def prune_input(
     everything = torch.arange(self.width_out[1])
     smaller.act_fun[0] = act.get_subset(kept, everything)
     smaller.symbolic_fun[0] = symbolic.get_subset(kept, everything)
-    gone = torch.ones(self.width_in[0], dtype=torch.bool)
-    gone[kept] = False
-    means = _means(self)[0]
-    _add(smaller, 0, means[:, gone.to(means.device)].sum(1))
+    _add(smaller, 0, _lost(_means(self)[0], kept))
     smaller.width = [[len(kept), 0], *self.width[1:]]
     smaller.input_id = self.input_id[kept.to(self.input_id.device)]
     if self.cache_data is not None:
