@@ -28,7 +28,7 @@ class Functions(NamedTuple):
 @torch.no_grad()
 def functions(act: KANLayer, x: Tensor, slopes: bool) -> Functions:
     """Evaluate the splines and the base function of a layer at x (batch, inputs)."""
-    base = base_and_slope(act.base_fun, x)
+    base = base_derivatives(act.base_fun, x)
     each = dense_splines(x, act.grid, act.k, int(slopes))
     full = [torch.cat([f, b.unsqueeze(-1)], -1) for f, b in zip(each, base, strict=False)]
     centered = full[0] - full[0].mean(0)
@@ -68,18 +68,27 @@ class _Moments(torch.autograd.Function):
         return (pushed * f.slopes).sum(-1), by_c, None
 
 
-def base_and_slope(function: object, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Evaluate a base function and its slope."""
+def base_derivatives(function: object, x: Tensor, order: int = 1) -> list[Tensor]:
+    """Evaluate a base function and its derivatives up to `order`, at most 3."""
     if function is nn.functional.silu:
         s = x.sigmoid()
-        value = x * s
-        return value, s + value * (1 - s)
+        q = s * (1 - s)
+        found = [x * s, s + x * q]
+        if order > 1:
+            r = 1 - 2 * s
+            found += [q * (2 + x * r), q * (r * (3 + x * r) - 2 * x * q)]
+        return found[: order + 1]
     if isinstance(function, nn.Identity):
-        return x, torch.ones_like(x)
+        return [x, torch.ones_like(x), torch.zeros_like(x), torch.zeros_like(x)][: order + 1]
+    graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        u = x.detach().requires_grad_()
-        value = function(u)  # type: ignore[operator]
-        slope = torch.zeros_like(u)
-        if value.requires_grad:
-            (slope,) = torch.autograd.grad(value.sum(), u)
-    return value.detach(), slope
+        u = x if graph and x.requires_grad else x.detach().requires_grad_()
+        found = [function(u)]  # type: ignore[operator]
+        for m in range(order):
+            slope = torch.zeros_like(u)
+            if found[-1].requires_grad:
+                (slope,) = torch.autograd.grad(
+                    found[-1].sum(), u, create_graph=graph or m < order - 1
+                )
+            found.append(slope)
+    return found if graph else [f.detach() for f in found]

@@ -16,7 +16,7 @@ from edgewise._kernels import Columns, spline_edges
 from edgewise._kernels._splines import dense_splines, local_splines
 from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import zero
-from edgewise.compat.pykan._moments import base_and_slope
+from edgewise.compat.pykan._moments import base_derivatives
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -87,7 +87,7 @@ class Layer:
         numeric, slopes = spline_edges(x, coef, self.act.grid, self.act.k, 1)
         base = None
         if self.has_base:
-            base, slope = base_and_slope(self.act.base_fun, x)
+            base, slope = base_derivatives(self.act.base_fun, x)
             numeric = numeric + weights * base.unsqueeze(1)
             slopes = slopes + weights * slope.unsqueeze(1)
         sums, named = numeric.sum(-1), []
