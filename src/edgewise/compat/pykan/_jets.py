@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,9 +9,7 @@ from torch import Tensor
 
 from edgewise import _jets as jets
 from edgewise._jets import Leibniz
-from edgewise._kernels import Columns, pull, spline_edges
-from edgewise._kernels._edges import spline_edges_twin
-from edgewise._kernels._splines import local_splines
+from edgewise._kernels import Columns, pull
 from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import KANLayer
 from edgewise.compat.pykan._moments import base_derivatives
@@ -72,7 +69,7 @@ class _LayerJets(torch.autograd.Function):
         ctx: Any, u: Tensor, coef: Tensor, weights: Tensor, act: KANLayer, rule: Leibniz
     ) -> Tensor:
         x, first = u[0], len(u) == 1
-        edges = spline_edges(x, coef.transpose(0, 1), act.grid, act.k, rule.order + (not first))
+        edges = act.splines.edges(x, coef, rule.order + (not first))
         base = base_derivatives(act.base_fun, x, rule.order + (not first))
         for values, b in zip(edges, base, strict=True):
             values += weights.T * b.unsqueeze(1)
@@ -92,14 +89,16 @@ class _LayerJets(torch.autograd.Function):
                 torch.autograd.grad(_plain(u, coef, weights, act, rule), given, g, True, True)
             )
             return *(next(found) if needed else None for needed in wanted), None, None
-        start, basis = local_splines(u[0], act.grid, act.k, rule.order)
+        start, basis = act.splines.local(u[0], rule.order)
         step = jets._Step(edges, powers, g, start, basis, [])
         signal = g.unsqueeze(0)
         each = torch.stack(jets._weights_of_derivatives(step, signal, rule)).squeeze(2)
         return (
             jets._layer_backward(step, signal, rule)[0] if wanted[0] else None,
             _by_coef(each, start, basis, coef) if wanted[1] else None,
-            torch.einsum("mbio,mbi->io", each, torch.stack(base[: len(each)])) if wanted[2] else None,
+            torch.einsum("mbio,mbi->io", each, torch.stack(base[: len(each)]))
+            if wanted[2]
+            else None,
             None,
             None,
         )
@@ -111,7 +110,7 @@ def _sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
 
 def _plain(u: Tensor, coef: Tensor, weights: Tensor, act: KANLayer, rule: Leibniz) -> Tensor:
     """Do what `_LayerJets` does in differentiable steps."""
-    edges = spline_edges_twin(u[0], coef.transpose(0, 1), act.grid, act.k, rule.order)
+    edges = act.splines.edges(u[0], coef, rule.order, plain=True)
     base = torch.stack(base_derivatives(act.base_fun, u[0], rule.order))
     edges = edges + weights.T * base.unsqueeze(2)
     return _sums(edges, [] if len(u) == 1 else rule.powers(u), rule)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, DataError, ShapeError
-from edgewise._kernels import spline_layer
-from edgewise._kernels._splines import dense_splines
+from edgewise.compat.pykan._ends import Splines
 from edgewise.compat.pykan._spline import extend_grid
 from edgewise.compat.pykan._utils import fit_params, sparse_mask
 from edgewise.compat.pykan._words import SYMBOLIC_LIB
@@ -44,7 +43,7 @@ def base_of(base_fun: Any) -> Callable[[Tensor], Tensor]:
 class KANLayer(nn.Module):
     r"""A layer of edges :math:`m\,(w_b\,b(x) + w_s\,\mathrm{spline}(x))`, with pykan's names.
 
-    Splines go on linearly outside their grid; pykan's fall to zero there.
+    Splines go on smoothly outside their grid, and then as lines; pykan's fall to zero there.
 
     Args:
         in_dim: The number of inputs.
@@ -143,6 +142,16 @@ class KANLayer(nn.Module):
         """Where the parameters live."""
         return self.coef.device
 
+    @property
+    def splines(self) -> Splines:
+        """The splines on the present grid."""
+        if torch.compiler.is_compiling():
+            return Splines(self.grid, self.k)
+        kept: Splines | None = self.__dict__.get("_splines")
+        if kept is None or not kept.serves(self.grid, self.k):
+            kept = self.__dict__["_splines"] = Splines(self.grid, self.k)
+        return kept
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Evaluate the layer at x (batch, inputs).
 
@@ -151,7 +160,7 @@ class KANLayer(nn.Module):
             what goes out, and the spline alone.
         """
         self._check(x)
-        basis = dense_splines(x, self.grid, self.k)[0]
+        basis = self.splines.dense(x)[0]
         postspline = torch.einsum("bik,iok->boi", basis, self.coef)
         base = self.base_fun(x).unsqueeze(1)  # (batch, 1, inputs)
         postacts = self.mask.T * (self.scale_base.T * base + self.scale_sp.T * postspline)
@@ -161,11 +170,11 @@ class KANLayer(nn.Module):
     def sums(self, x: Tensor) -> Tensor:
         """Evaluate the sums alone (batch, outputs), by the fused kernel."""
         self._check(x)
-        coef = ((self.mask * self.scale_sp).unsqueeze(-1) * self.coef).transpose(0, 1)
+        coef = (self.mask * self.scale_sp).unsqueeze(-1) * self.coef
         weights = (self.mask * self.scale_base).T
         if self.base_fun is nn.functional.silu:
-            return spline_layer(x, coef, self.grid, self.k, base=weights)
-        y = spline_layer(x, coef, self.grid, self.k)
+            return self.splines.sums(x, coef, weights)
+        y = self.splines.sums(x, coef)
         return y if self.base_fun is zero else y + nn.functional.linear(self.base_fun(x), weights)
 
     @torch.no_grad()
@@ -226,7 +235,7 @@ class KANLayer(nn.Module):
         if x is not None:
             weight *= 1e-2
             at, weight = torch.cat([x, at]), torch.cat([torch.ones_like(x), weight])
-        y = torch.einsum("bik,iok->bio", dense_splines(at, old.grid, old.k)[0], old.coef)
+        y = torch.einsum("bik,iok->bio", old.splines.dense(at)[0], old.coef)
         self.coef.data = project(at, y, grid, self.k, weight)
         self.grid.data = grid.contiguous()
 
@@ -474,7 +483,7 @@ def project(at: Tensor, y: Tensor, grid: Tensor, k: int, weight: Tensor | None =
     """
     kind = y.dtype
     at, y, grid = at.double(), y.double(), grid.double()
-    matrix = dense_splines(at, grid, k)[0].transpose(0, 1)  # (inputs, points, basis)
+    matrix = Splines(grid, k).dense(at)[0].transpose(0, 1)  # (inputs, points, basis)
     target = y.transpose(0, 1)  # (inputs, points, outputs)
     if weight is not None:
         root = weight.double().T.unsqueeze(-1)

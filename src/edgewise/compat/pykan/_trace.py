@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from edgewise._kernels import Columns, spline_edges
-from edgewise._kernels._splines import dense_splines, local_splines
+from edgewise._kernels import Columns
 from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import zero
 from edgewise.compat.pykan._moments import base_derivatives
@@ -77,14 +76,14 @@ class Layer:
         self.active = self.symbolic.active() if model.symbolic_enabled else []
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
-        """Give those of splines (sums, inputs, basis) and bases (sums, inputs), with factors."""
-        coef = self.spline_factor.unsqueeze(-1) * self.act.coef.detach().transpose(0, 1)
+        """Give those of splines (inputs, sums, basis) and bases (sums, inputs), with factors."""
+        coef = self.spline_factor.T.unsqueeze(-1) * self.act.coef.detach()
         return coef, self.base_factor * self.act.scale_base.detach().T
 
     def forward(self, x: Tensor) -> Trace:
         """Evaluate the layer at x (batch, inputs)."""
         coef, weights = self.coefficients()
-        numeric, slopes = spline_edges(x, coef, self.act.grid, self.act.k, 1)
+        numeric, slopes = self.act.splines.edges(x, coef, 1)
         base = None
         if self.has_base:
             base, slope = base_derivatives(self.act.base_fun, x)
@@ -134,7 +133,7 @@ class Layer:
         kinds: list[list[Columns]] = [[], [], []]
         start = torch.zeros_like(trace.x, dtype=torch.int64)
         if len(self.splines):
-            begin, values = local_splines(trace.x, self.act.grid, self.act.k)
+            begin, values = self.act.splines.local(trace.x)
             kinds[0].append(Columns(begin, values[0], d, self.splines, self.size))
         if len(self.bases):
             assert trace.base is not None
@@ -160,7 +159,7 @@ class Layer:
 
     def functions(self, trace: Trace) -> Tensor:
         """Give the splines and the base function of each input, centered (batch, inputs, n + 1)."""
-        each = dense_splines(trace.x, self.act.grid, self.act.k)[0]
+        each = self.act.splines.dense(trace.x)[0]
         base = torch.zeros_like(trace.x) if trace.base is None else trace.base
         each = torch.cat([each, base.unsqueeze(-1)], -1)
         return each - each.mean(0)

@@ -235,7 +235,6 @@ def batch_hessian(
         tensor([[[0., 1.],
                  [1., 0.]]])
     """
-
     from edgewise.compat.pykan._jets import has_jets, hessian
     from edgewise.compat.pykan._network import MultKAN
 
