@@ -2,7 +2,7 @@
 //
 // Letters as there: knots t, degree D, K = D + 1 functions that are not zero on a cell. Inner cell number c
 // is [t_{c+D}, t_{c+D+1}], and the functions c ... c+D are the ones that live on it. Outside the grid every
-// function goes on linearly.
+// function goes on linearly, at once or (a smooth grid) after D more cells.
 #pragma once
 
 #include <cstdint>
@@ -70,10 +70,11 @@ template <class T, int D>
 struct Grid {
   const T* t;
   int cells;
-  bool uniform;
+  bool uniform, smooth;
   double low, high, per_cell;  // per_cell: cells for each unit of x
 
-  Grid(const T* knots, int count) : t(knots), cells(count - 2 * D - 1), uniform(true) {
+  Grid(const T* knots, int count, bool smooth)
+      : t(knots), cells(count - 2 * D - 1), uniform(true), smooth(smooth) {
     low = t[D];
     high = t[D + cells];
     per_cell = cells / (high - low);
@@ -110,19 +111,16 @@ struct Grid {
   }
 };
 
-// Values and derivatives up to `order` of the K functions on the cell of x; result[m * K + j].
+// Values and derivatives up to `order` of the K functions on a cell, t[0] <= x < t[1]; result[m * K + j].
 template <class T, int D>
-inline void splines_at(const Grid<T, D>& grid, T x, int c, int order, T* result) {
+inline void pieces_on(const T* t, T x, int order, T* result) {
   constexpr int K = D + 1;
-  const T* t = grid.t + c + D;  // t[0] <= x < t[1] where x is inside
-  T low = static_cast<T>(grid.low), high = static_cast<T>(grid.high);
-  T inside = x < low ? low : (x > high ? high : x);
   T level[K][K];
   level[0][0] = 1;
   for (int d = 1; d <= D; ++d) {  // ch. X, eq. 5
     T carry = 0;
     for (int j = 0; j < d; ++j) {
-      T right = t[1 + j] - inside, left = inside - t[1 + j - d];
+      T right = t[1 + j] - x, left = x - t[1 + j - d];
       T share = level[d - 1][j] / (right + left);
       level[d][j] = carry + share * right;
       carry = share * left;
@@ -130,7 +128,7 @@ inline void splines_at(const Grid<T, D>& grid, T x, int c, int order, T* result)
     level[d][d] = carry;
   }
   for (int j = 0; j < K; ++j) result[j] = level[D][j];
-  for (int m = 1; m <= larger(order, 1); ++m) {
+  for (int m = 1; m <= order; ++m) {
     T row[K] = {};
     if (m <= D) {
       for (int j = 0; j <= D - m; ++j) row[j] = level[D - m][j];
@@ -144,14 +142,74 @@ inline void splines_at(const Grid<T, D>& grid, T x, int c, int order, T* result)
         row[d] = carry;
       }
     }
-    T within = inside == x ? T(1) : T(0);
-    if (m == 1) {
-      if (inside != x)
-        for (int j = 0; j < K; ++j) result[j] += (x - inside) * row[j];
-      within = 1;
+    for (int j = 0; j < K; ++j) result[m * K + j] = x != x ? x : row[j];
+  }
+}
+
+// The same at a point outside a smooth grid, in the functions of the cell at its end. The outer knots make D more
+// cells, and the coefficients of the functions there lie on the line through the last two of the grid, over the
+// middles of the functions' knots (Greville). After these cells the spline is that line. D knots more, as far apart
+// as the outermost, are needed for the last of these functions.
+template <class T, int D>
+void splines_beyond(const Grid<T, D>& grid, T x, int order, T* result) {
+  constexpr int K = D + 1;
+  const bool left = x < grid.t[D];
+  const int last = grid.cells + 2 * D;
+  // knots and point as seen from the left; the right end is its mirror image
+  const auto knot = [&](int j) -> double {
+    const double first = left ? grid.t[0] : -grid.t[last], second = left ? grid.t[1] : -grid.t[last - 1];
+    if (j < 0) return first + j * (second - first);
+    return left ? grid.t[j] : -grid.t[last - j];
+  };
+  const auto middle = [&](int j) {
+    double sum = 0;
+    for (int i = 1; i <= D; ++i) sum += knot(j + i);
+    return sum / D;
+  };
+  const double at = left ? x : -x, origin = middle(0), unit = middle(1) - origin;
+  double found[(kMaxOrder + 1) * K] = {};
+  if (at < knot(0)) {
+    const double share = (at - origin) / unit;
+    found[0] = 1 - share, found[1] = share, found[K] = -1 / unit, found[K + 1] = 1 / unit;
+  } else {
+    int cells = 1;  // the point lies in the first cell from the grid, the second, ...
+    while (cells < D && at < knot(D - cells)) ++cells;
+    double window[2 * D], outer[(kMaxOrder + 1) * K];
+    for (int j = 0; j < 2 * D; ++j) window[j] = knot(j + 1 - cells);
+    pieces_on<double, D>(window + D - 1, at, order, outer);
+    for (int j = 0; j <= D; ++j) {
+      const int f = j - cells;  // the number of the function
+      const double share = f < 0 ? (middle(f) - origin) / unit : 0;
+      for (int m = 0; m <= order; ++m) {
+        const double value = outer[m * K + j];
+        if (f >= 0) {
+          found[m * K + f] += value;
+        } else {
+          found[m * K] += (1 - share) * value;
+          found[m * K + 1] += share * value;
+        }
+      }
     }
-    if (m <= order)
-      for (int j = 0; j < K; ++j) result[m * K + j] = x != x ? x : within * row[j];
+  }
+  for (int m = 0; m <= order; ++m)
+    for (int j = 0; j < K; ++j)
+      result[m * K + j] = static_cast<T>(left ? found[m * K + j] : (m % 2 ? -1 : 1) * found[m * K + D - j]);
+}
+
+// Values and derivatives up to `order` of the K functions on the cell of x, which may lie outside. There is room for
+// the first derivative in any case.
+template <class T, int D>
+inline void splines_at(const Grid<T, D>& grid, T x, int c, int order, T* result) {
+  constexpr int K = D + 1;
+  const T* t = grid.t + c + D;
+  T low = static_cast<T>(grid.low), high = static_cast<T>(grid.high);
+  T inside = x < low ? low : (x > high ? high : x);
+  if (grid.smooth && inside != x && x == x) return splines_beyond(grid, x, order, result);
+  pieces_on<T, D>(t, inside, larger(order, 1), result);
+  if (inside == x) return;
+  for (int j = 0; j < K; ++j) {
+    result[j] += (x - inside) * result[K + j];
+    for (int m = 2; m <= order; ++m) result[m * K + j] = x == x ? T(0) : x;
   }
 }
 
@@ -235,6 +293,12 @@ void column(const Grid<T, D>& grid, const T* x, int n, int order, std::int64_t s
   if (outside == 0) return;
   for (int s = 0; s < n; ++s) {
     if (x[s] >= first[0] && x[s] <= first[cells]) continue;
+    if (grid.smooth && x[s] == x[s]) {
+      T local[(kMaxOrder + 1) * K];
+      splines_beyond(grid, x[s], order, local);
+      for (int j = 0; j < (order + 1) * K; ++j) out[j * stride + s] = local[j];
+      continue;
+    }
     T end = x[s] < first[0] ? first[0] : first[cells];
     T beyond = (x[s] - end) * static_cast<T>(per_cell);
     for (int j = 0; j < K; ++j) {

@@ -12,7 +12,7 @@ constexpr int kRows = 256;  // rows that are worked on together
 // The K functions that are not zero: start (batch, inputs), values (order + 1, batch, inputs, K).
 template <class T, int D>
 void local_splines(const T* x, const T* knots, std::int64_t* start, T* values, std::int64_t batch, std::int64_t inputs,
-                   int knot_count, int order, int threads) {
+                   int knot_count, int order, bool smooth, int threads) {
   constexpr int K = D + 1;
   const std::int64_t blocks = (batch + kRows - 1) / kRows;
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -24,7 +24,7 @@ void local_splines(const T* x, const T* knots, std::int64_t* start, T* values, s
       const std::int64_t row = b * kRows;
       const int n = static_cast<int>(smaller<std::int64_t>(kRows, batch - row));
       for (std::int64_t i = 0; i < inputs; ++i) {
-        Grid<T, D> grid(knots + i * knot_count, knot_count);
+        Grid<T, D> grid(knots + i * knot_count, knot_count, smooth);
         for (int s = 0; s < n; ++s) point[s] = x[(row + s) * inputs + i];
         column(grid, point.get(), n, order, kRows, cell.get(), u.get(), basis.get());
         for (int s = 0; s < n; ++s) start[(row + s) * inputs + i] = cell[s];
@@ -40,7 +40,7 @@ void local_splines(const T* x, const T* knots, std::int64_t* start, T* values, s
 // result (order + 1, batch, outputs, inputs) from coef (outputs, inputs, basis).
 template <class T, int D>
 void edges(const T* x, const T* coef, const T* knots, T* result, std::int64_t batch, std::int64_t inputs,
-           std::int64_t outputs, int knot_count, int order, int threads) {
+           std::int64_t outputs, int knot_count, int order, bool smooth, int threads) {
   constexpr int K = D + 1;
   const std::int64_t size = knot_count - D - 1;
   const std::int64_t blocks = (batch + kRows - 1) / kRows;
@@ -53,7 +53,7 @@ void edges(const T* x, const T* coef, const T* knots, T* result, std::int64_t ba
       const std::int64_t row = b * kRows;
       const int n = static_cast<int>(smaller<std::int64_t>(kRows, batch - row));
       for (std::int64_t i = 0; i < inputs; ++i) {
-        Grid<T, D> grid(knots + i * knot_count, knot_count);
+        Grid<T, D> grid(knots + i * knot_count, knot_count, smooth);
         for (int s = 0; s < n; ++s) point[s] = x[(row + s) * inputs + i];
         column(grid, point.get(), n, order, kRows, cell.get(), u.get(), basis.get());
         for (int m = 0; m <= order; ++m) {

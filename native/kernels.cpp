@@ -23,7 +23,8 @@ namespace ew::EW_ISA {
 
 template <class T>
 void local_splines_(const Layer<T>& l, int order, std::int64_t* start, T* values) {
-#define EW_CALL(D) local_splines<T, D>(l.x, l.knots, start, values, l.batch, l.inputs, l.knot_count, order, l.threads)
+#define EW_CALL(D) \
+  local_splines<T, D>(l.x, l.knots, start, values, l.batch, l.inputs, l.knot_count, order, l.smooth, l.threads)
   EW_BY_DEGREE(l.degree, EW_CALL)
 #undef EW_CALL
 }
@@ -31,7 +32,7 @@ void local_splines_(const Layer<T>& l, int order, std::int64_t* start, T* values
 template <class T>
 void edges_(const Layer<T>& l, int order, T* result) {
 #define EW_CALL(D) \
-  edges<T, D>(l.x, l.coef, l.knots, result, l.batch, l.inputs, l.outputs, l.knot_count, order, l.threads)
+  edges<T, D>(l.x, l.coef, l.knots, result, l.batch, l.inputs, l.outputs, l.knot_count, order, l.smooth, l.threads)
   EW_BY_DEGREE(l.degree, EW_CALL)
 #undef EW_CALL
 }

@@ -10,6 +10,7 @@ struct Layer {  // x (batch, inputs), coef (inputs, basis, outputs), base (input
   const T *x, *coef, *base, *knots;  // there may be no base
   std::int64_t batch, inputs, outputs;
   int knot_count, degree, threads;
+  bool smooth;  // how splines leave the grid, see basis.hpp
 };
 
 // The columns that a layer's splines, or one lock's constants, have in the Jacobian.

@@ -333,7 +333,7 @@ void layer_forward(const Layer<T>& l, T* y) {
         copy_columns(l.x + row * inputs, inputs, first, tile, n, columns.get());
         for (int i = 0; i < tile; ++i) {
           const T* x = columns.get() + i * kPitch;
-          Grid<T, D> grid(l.knots + (first + i) * l.knot_count, l.knot_count);
+          Grid<T, D> grid(l.knots + (first + i) * l.knot_count, l.knot_count, l.smooth);
           column(grid, x, n, 0, kPitch, cell.get(), u.get(), splines.get());
           if constexpr (based) silu_at<T, false>(x, n, base.get(), nullptr);
           groups.sort(cell.get(), n);
@@ -381,7 +381,7 @@ void layer_backward(const Layer<T>& l, const T* g, T* grad_x, T* grad_coef, T* g
         copy_columns(l.x + row * inputs, inputs, first, many, n, columns.get());
         for (int i = 0; i < many; ++i) {
           const T* x = columns.get() + i * kPitch;
-          Grid<T, D> grid(l.knots + (first + i) * l.knot_count, l.knot_count);
+          Grid<T, D> grid(l.knots + (first + i) * l.knot_count, l.knot_count, l.smooth);
           column(grid, x, n, 1, kPitch, cell.get(), u.get(), splines.get());
           if constexpr (based) silu_at<T, true>(x, n, base.get(), base.get() + kPitch);
           groups.sort(cell.get(), n);

@@ -72,19 +72,19 @@ void check(bool holds, const char* message) {
 }
 
 template <class T>
-ew::Layer<T> layer(const In<T, 2>& x, const In<T, 2>& knots, int degree, int threads) {
+ew::Layer<T> layer(const In<T, 2>& x, const In<T, 2>& knots, int degree, bool smooth, int threads) {
   check(degree >= 1 && degree <= 9, "degree must be from 1 to 9.");
   check(knots.shape(0) == x.shape(1), "knots must have a row for each input.");
   check(knots.shape(1) >= std::size_t(2 * degree + 2), "there are too few knots for this degree.");
   check(threads >= 1, "threads must be at least 1.");
   return {x.data(), nullptr, nullptr, knots.data(), std::int64_t(x.shape(0)), std::int64_t(x.shape(1)), 0, int(knots.shape(1)),
-          degree, threads};
+          degree, threads, smooth};
 }
 
 template <class T>
-void local_splines(In<T, 2> x, In<T, 2> knots, int degree, int order, Out<std::int64_t, 2> start, Out<T, 4> values,
-                   int threads) {
-  ew::Layer<T> l = layer<T>(x, knots, degree, threads);
+void local_splines(In<T, 2> x, In<T, 2> knots, int degree, int order, bool smooth, Out<std::int64_t, 2> start,
+                   Out<T, 4> values, int threads) {
+  ew::Layer<T> l = layer<T>(x, knots, degree, smooth, threads);
   check(order >= 0 && order <= 4, "order must be from 0 to 4.");
   check(start.shape(0) == x.shape(0) && start.shape(1) == x.shape(1), "start must have the shape of x.");
   check(values.shape(0) == std::size_t(order + 1) && values.shape(1) == x.shape(0) && values.shape(2) == x.shape(1) &&
@@ -94,8 +94,9 @@ void local_splines(In<T, 2> x, In<T, 2> knots, int degree, int order, Out<std::i
 }
 
 template <class T>
-void edges(In<T, 2> x, In<T, 3> coef, In<T, 2> knots, int degree, int order, Out<T, 4> result, int threads) {
-  ew::Layer<T> l = layer<T>(x, knots, degree, threads);
+void edges(In<T, 2> x, In<T, 3> coef, In<T, 2> knots, int degree, int order, bool smooth, Out<T, 4> result,
+           int threads) {
+  ew::Layer<T> l = layer<T>(x, knots, degree, smooth, threads);
   check(order >= 0 && order <= 4, "order must be from 0 to 4.");
   check(coef.shape(1) == x.shape(1) && coef.shape(2) == knots.shape(1) - degree - 1,
         "coef must be (outputs, inputs, basis).");
@@ -109,8 +110,8 @@ void edges(In<T, 2> x, In<T, 3> coef, In<T, 2> knots, int degree, int order, Out
 
 template <class T>
 ew::Layer<T> fused(const In<T, 2>& x, const In<T, 3>& coef, const std::optional<In<T, 2>>& base, const In<T, 2>& knots,
-                   int degree, int threads) {
-  ew::Layer<T> l = layer<T>(x, knots, degree, threads);
+                   int degree, bool smooth, int threads) {
+  ew::Layer<T> l = layer<T>(x, knots, degree, smooth, threads);
   check(coef.shape(0) == x.shape(1) && coef.shape(1) == knots.shape(1) - degree - 1,
         "coef must be (inputs, basis, outputs).");
   check(coef.shape(2) % kernels<T>().vector_width == 0, "outputs must be whole vectors.");
@@ -122,17 +123,17 @@ ew::Layer<T> fused(const In<T, 2>& x, const In<T, 3>& coef, const std::optional<
 }
 
 template <class T>
-void layer_forward(In<T, 2> x, In<T, 3> coef, std::optional<In<T, 2>> base, In<T, 2> knots, int degree, Out<T, 2> y,
-                   int threads) {
-  ew::Layer<T> l = fused<T>(x, coef, base, knots, degree, threads);
+void layer_forward(In<T, 2> x, In<T, 3> coef, std::optional<In<T, 2>> base, In<T, 2> knots, int degree, bool smooth,
+                   Out<T, 2> y, int threads) {
+  ew::Layer<T> l = fused<T>(x, coef, base, knots, degree, smooth, threads);
   check(y.shape(0) == x.shape(0) && y.shape(1) == coef.shape(2), "y must be (batch, outputs).");
   kernels<T>().layer_forward(l, y.data());
 }
 
 template <class T>
 void layer_backward(In<T, 2> g, In<T, 2> x, In<T, 3> coef, std::optional<In<T, 2>> base, In<T, 2> knots, int degree,
-                    Out<T, 2> grad_x, Out<T, 3> grad_coef, std::optional<Out<T, 2>> grad_base, int threads) {
-  ew::Layer<T> l = fused<T>(x, coef, base, knots, degree, threads);
+                    bool smooth, Out<T, 2> grad_x, Out<T, 3> grad_coef, std::optional<Out<T, 2>> grad_base, int threads) {
+  ew::Layer<T> l = fused<T>(x, coef, base, knots, degree, smooth, threads);
   check(g.shape(0) == x.shape(0) && g.shape(1) == coef.shape(2), "g must be (batch, outputs).");
   check(grad_x.shape(0) == x.shape(0) && grad_x.shape(1) == x.shape(1), "grad_x must have the shape of x.");
   check(grad_coef.size() == coef.size() && grad_coef.shape(2) == coef.shape(2), "grad_coef must have the shape of coef.");

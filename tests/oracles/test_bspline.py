@@ -158,6 +158,39 @@ def test_local_values_are_the_dense_ones(degree: int) -> None:
         assert all_of_them.count_nonzero() == few.count_nonzero()
 
 
+@pytest.mark.parametrize("degree", DEGREES)
+def test_smooth_ends_are_splines_whose_coefficients_go_on_evenly(degree: int) -> None:
+    draw = np.random.default_rng(degree)
+    knots = np.cumsum(draw.uniform(0.5, 1.5, 6 + 2 * degree))
+    coef = draw.normal(size=5 + degree)
+    steps = np.arange(1, degree + 1)
+    left = knots[0] - steps[::-1] * (knots[1] - knots[0])
+    right = knots[-1] + steps * (knots[-1] - knots[-2])
+    wide = np.concatenate([left, knots, right])
+    middles = np.array([wide[j + 1 : j + 1 + degree].mean() for j in range(5 + 3 * degree)])
+    inner = middles[degree:-degree]
+    slope_left = (coef[1] - coef[0]) / (inner[1] - inner[0])
+    slope_right = (coef[-1] - coef[-2]) / (inner[-1] - inner[-2])
+    more = coef[0] + slope_left * (middles[:degree] - inner[0])
+    after = coef[-1] + slope_right * (middles[-degree:] - inner[-1])
+    spline = Reference(wide, np.concatenate([more, coef, after]), degree)
+    x = np.linspace(wide[degree], wide[-degree - 1], 203)[1:-1]
+    far = np.array([wide[degree] - 50.0, wide[-degree - 1] + 50.0])
+    at = torch.from_numpy(np.concatenate([x, far])).unsqueeze(1)
+    values = dense_splines(at, torch.from_numpy(knots)[None], degree, 2, smooth=True)
+    for order, value in enumerate(values):
+        ours = value[:, 0].numpy() @ coef
+        np.testing.assert_allclose(ours[:-2], spline(x, nu=order), rtol=1e-9, atol=1e-9)
+    lines = [
+        more[0] + slope_left * (far[0] - middles[0]),
+        after[-1] + slope_right * (far[1] - middles[-1]),
+    ]
+    np.testing.assert_allclose(values[0][-2:, 0].numpy() @ coef, lines, rtol=1e-9)
+    np.testing.assert_allclose(
+        values[1][-2:, 0].numpy() @ coef, [slope_left, slope_right], rtol=1e-9
+    )
+
+
 # knots: refinement and projection
 
 

@@ -21,6 +21,7 @@ def spline_layer(
     knots: Float[Tensor, "inputs knots"],
     degree: int,
     base: Float[Tensor, "outputs inputs"] | None = None,
+    smooth: bool = False,
 ) -> Float[Tensor, "batch outputs"]:
     r"""Evaluate :math:`y_o = \sum_i (w_{oi}\,\mathrm{silu}(x_i) + \sum_k c_{oik} B_k(x_i))`.
 
@@ -32,44 +33,67 @@ def spline_layer(
         degree: Degree of the pieces.
         base: The weights w of the base function; without them there are only splines. The core's
             layout is (inputs, outputs).
+        smooth: How splines leave their grid, see `local_splines`.
     """
     if is_native(x):
-        return _differentiable_layer(x, coef, knots, degree, base)
-    return spline_layer_twin(x, coef, knots, degree, base)
+        return _differentiable_layer(x, coef, knots, degree, base, smooth)
+    return spline_layer_twin(x, coef, knots, degree, base, smooth)
 
 
 def spline_layer_twin(
-    x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+    x: Tensor,
+    coef: Tensor,
+    knots: Tensor,
+    degree: int,
+    base: Tensor | None = None,
+    smooth: bool = False,
 ) -> Tensor:
     """Do what `spline_layer` does in plain torch, on any device."""
-    y = torch.einsum("bik,oik->bo", dense_splines(x, knots, degree)[0], coef)
+    y = torch.einsum("bik,oik->bo", dense_splines(x, knots, degree, 0, smooth)[0], coef)
     return y if base is None else y + linear(silu(x), base)
 
 
 def _fake_forward(
-    x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+    x: Tensor,
+    coef: Tensor,
+    knots: Tensor,
+    degree: int,
+    base: Tensor | None = None,
+    smooth: bool = False,
 ) -> Tensor:
     return x.new_empty((x.shape[0], coef.shape[0]))
 
 
 @operator(
-    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree, Tensor? base=None) -> Tensor",
+    "spline_layer(Tensor x, Tensor coef, Tensor knots, int degree, Tensor? base=None,"
+    " bool smooth=False) -> Tensor",
     fake=_fake_forward,
 )
 def _spline_layer(
-    x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+    x: Tensor,
+    coef: Tensor,
+    knots: Tensor,
+    degree: int,
+    base: Tensor | None = None,
+    smooth: bool = False,
 ) -> Tensor:
     packed, packed_base = _pack(coef.permute(1, 2, 0)), _pack_base(base)
     y = x.new_empty((x.shape[0], packed.shape[2]))
     team = threads(x.numel() * packed.shape[2])
     CORE.layer_forward(  # type: ignore[union-attr]
-        *plain(x, packed, packed_base, knots), degree, y.numpy(), team
+        *plain(x, packed, packed_base, knots), degree, smooth, y.numpy(), team
     )
     return y[:, : len(coef)].contiguous()
 
 
 def _fake_backward(
-    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+    g: Tensor,
+    x: Tensor,
+    coef: Tensor,
+    knots: Tensor,
+    degree: int,
+    base: Tensor | None = None,
+    smooth: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     outputs, inputs, size = coef.shape
     return (
@@ -81,11 +105,17 @@ def _fake_backward(
 
 @operator(
     "spline_layer_backward(Tensor g, Tensor x, Tensor coef, Tensor knots, int degree,"
-    " Tensor? base=None) -> (Tensor, Tensor, Tensor)",
+    " Tensor? base=None, bool smooth=False) -> (Tensor, Tensor, Tensor)",
     fake=_fake_backward,
 )
 def _spline_layer_backward(
-    g: Tensor, x: Tensor, coef: Tensor, knots: Tensor, degree: int, base: Tensor | None = None
+    g: Tensor,
+    x: Tensor,
+    coef: Tensor,
+    knots: Tensor,
+    degree: int,
+    base: Tensor | None = None,
+    smooth: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give the gradients for x, coef and base; the last one has no elements without a base."""
     packed, packed_base, signal = _pack(coef.permute(1, 2, 0)), _pack_base(base), _pack(g)
@@ -95,6 +125,7 @@ def _spline_layer_backward(
     CORE.layer_backward(  # type: ignore[union-attr]
         *plain(signal, x, packed, packed_base, knots),
         degree,
+        smooth,
         grad_x.numpy(),
         grad_coef.numpy(),
         None if grad_base is None else grad_base.numpy(),
@@ -156,14 +187,16 @@ _POOL = _Pool()
 
 
 def _save(ctx: Any, inputs: tuple, output: Any) -> None:
-    *tensors, ctx.degree, base = inputs
+    *tensors, ctx.degree, base, ctx.smooth = inputs
     ctx.save_for_backward(*tensors, base)
 
 
-def _backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None, Tensor | None]:
+def _backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None, Tensor | None, None]:
     x, coef, knots, base = ctx.saved_tensors
-    by_x, by_coef, by_base = _differentiable_backward(g, x, coef, knots, ctx.degree, base)
-    return by_x, by_coef, None, None, None if base is None else by_base
+    by_x, by_coef, by_base = _differentiable_backward(
+        g, x, coef, knots, ctx.degree, base, ctx.smooth
+    )
+    return by_x, by_coef, None, None, None if base is None else by_base, None
 
 
 def _double_backward(ctx: Any, u: Tensor, v: Tensor, w: Tensor) -> tuple[Any, ...]:
@@ -172,20 +205,21 @@ def _double_backward(ctx: Any, u: Tensor, v: Tensor, w: Tensor) -> tuple[Any, ..
     With these, every order is there.
     """
     g, x, coef, knots, base = ctx.saved_tensors
-    values, slopes, bends = dense_splines(x, knots, ctx.degree, 2)  # (batch, inputs, basis)
+    # (batch, inputs, basis) each
+    values, slopes, bends = dense_splines(x, knots, ctx.degree, 2, ctx.smooth)
     by_g = torch.einsum("bi,oik,bik->bo", u, coef, slopes) + torch.einsum("oik,bik->bo", v, values)
     by_x = u * torch.einsum("bo,oik,bik->bi", g, coef, bends) + torch.einsum(
         "bo,oik,bik->bi", g, v, slopes
     )
     by_coef = torch.einsum("bi,bo,bik->oik", u, g, slopes)
     if base is None:
-        return by_g, by_x, by_coef, None, None, None
+        return by_g, by_x, by_coef, None, None, None, None
     s = torch.sigmoid(x)
     slope = s * (1 + x * (1 - s))  # (batch, inputs)
     bend = s * (1 - s) * (2 + x * (1 - 2 * s))
     by_g = by_g + (u * slope) @ base.T + silu(x) @ w.T
     by_x = by_x + u * bend * (g @ base) + slope * (g @ w)
-    return by_g, by_x, by_coef, None, None, g.T @ (u * slope)
+    return by_g, by_x, by_coef, None, None, g.T @ (u * slope), None
 
 
 _differentiable_backward = differentiable(_spline_layer_backward, _save, _double_backward)

@@ -7,6 +7,7 @@ ones.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -24,24 +25,29 @@ def local_splines(
     knots: Float[Tensor, "inputs knots"],
     degree: int,
     order: int = 0,
+    smooth: bool = False,
 ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "derivatives batch inputs support"]]:
     """Evaluate the `degree + 1` B-splines that are not zero at each x, and their derivatives.
 
-    Outside the first and last inner knot every function goes on linearly.
+    Outside the first and last inner knot every function goes on linearly. If `smooth`, it does so
+    after the cells of the outer knots: the coefficients of the functions there lie on the line
+    through the last two of the grid, over the middles of the functions' knots (Greville), so that
+    all derivatives below `degree` pass the ends.
 
     Args:
         x: Points.
         knots: Increasing knots of each input: `degree` of them stand before and after the grid.
         degree: Degree of the pieces.
         order: The highest derivative wanted.
+        smooth: How functions leave the grid.
 
     Returns:
         The index of the first of the non-zero functions, and the values, the first derivatives, and
         so on up to `order`.
     """
     if order <= HIGHEST and is_native(x):
-        return _differentiable_splines(x, knots, degree, order)
-    return local_splines_twin(x, knots, degree, order)
+        return _differentiable_splines(x, knots, degree, order, smooth)
+    return local_splines_twin(x, knots, degree, order, smooth)
 
 
 def dense_splines(
@@ -49,9 +55,10 @@ def dense_splines(
     knots: Float[Tensor, "inputs knots"],
     degree: int,
     order: int = 0,
+    smooth: bool = False,
 ) -> list[Float[Tensor, "batch inputs basis"]]:
     """Evaluate all B-splines and their derivatives up to `order`, zeros included."""
-    start, local = local_splines(x, knots, degree, order)
+    start, local = local_splines(x, knots, degree, order, smooth)
     size = knots.shape[1] - degree - 1
     index = start.unsqueeze(-1) + torch.arange(degree + 1, device=x.device)
     empty = x.new_zeros((*x.shape, size))
@@ -59,10 +66,17 @@ def dense_splines(
 
 
 def local_splines_twin(
-    x: Tensor, knots: Tensor, degree: int, order: int = 0
+    x: Tensor, knots: Tensor, degree: int, order: int = 0, smooth: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Do what `local_splines` does in plain torch, on any device."""
     k = degree
+    if smooth:
+        wide = _widen(knots, k)
+        start, values = local_splines_twin(x, wide, k, order)
+        start = start - k
+        inner = start.clamp(0, knots.shape[1] - 2 * k - 2)
+        fold = _fold(wide, k)[torch.arange(x.shape[1], device=x.device), start - inner + k]
+        return inner, torch.einsum("mbij,bijl->mbil", values, fold)
     last = knots.shape[1] - k - 1  # the grid is t_k ... t_last
     low, high = knots[:, k], knots[:, last]
     inside = torch.minimum(torch.maximum(x, low), high)  # (batch, inputs)
@@ -88,6 +102,37 @@ def local_splines_twin(
     return r - k, torch.stack(result)
 
 
+def _widen(knots: Tensor, k: int) -> Tensor:
+    """Put k more knots on each side (inputs, knots), as far apart as the outermost."""
+    steps = torch.arange(1, k + 1, dtype=knots.dtype, device=knots.device)
+    first, last = knots[:, :1], knots[:, -1:]
+    left = first - (knots[:, 1:2] - first) * steps.flip(0)
+    return torch.cat([left, knots, last + (last - knots[:, -2:-1]) * steps], 1)
+
+
+def _fold(wide: Tensor, k: int) -> Tensor:
+    """Say what the functions of an outer cell are in those of the cell at the end of the grid.
+
+    Returns:
+        (inputs, 2 k + 1, k + 1, k + 1): for the k cells before the grid, one inside, k after it.
+    """
+    xi = wide[:, 1:-1].unfold(1, k, 1).mean(-1)  # the middle of each function's knots
+    before = (xi[:, :k] - xi[:, k, None]) / (xi[:, k + 1] - xi[:, k]).unsqueeze(1)
+    after = (xi[:, -k:] - xi[:, -k - 1, None]) / (xi[:, -k - 2] - xi[:, -k - 1]).unsqueeze(1)
+    fold = wide.new_zeros(len(wide), 2 * k + 1, k + 1, k + 1)
+    for cell, j in itertools.product(range(2 * k + 1), range(k + 1)):
+        place = cell - k + j
+        if 0 <= place <= k:
+            fold[:, cell, j, place] = 1.0
+        elif place < 0:
+            share = before[:, place + k]
+            fold[:, cell, j, 0], fold[:, cell, j, 1] = 1 - share, share
+        else:
+            share = after[:, place - k - 1]
+            fold[:, cell, j, k], fold[:, cell, j, k - 1] = 1 - share, share
+    return fold
+
+
 def _recursion(x: Tensor, t: Tensor, k: int) -> list[Tensor]:
     """Local values of every degree 0 to k (de Boor, ch. X, eq. 5); list item d has d+1 of them."""
     x = x.unsqueeze(-1)
@@ -109,7 +154,9 @@ def _derivative(lower: Tensor, t: Tensor, d: int) -> Tensor:
     return torch.cat([zero, share], -1) - torch.cat([share, zero], -1)
 
 
-def _fake(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
+def _fake(
+    x: Tensor, knots: Tensor, degree: int, order: int, smooth: bool = False
+) -> tuple[Tensor, Tensor]:
     return (
         x.new_empty(x.shape, dtype=torch.int64),
         x.new_empty((order + 1, *x.shape, degree + 1)),
@@ -117,27 +164,31 @@ def _fake(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Te
 
 
 @operator(
-    "local_splines(Tensor x, Tensor knots, int degree, int order) -> (Tensor, Tensor)", fake=_fake
+    "local_splines(Tensor x, Tensor knots, int degree, int order, bool smooth=False)"
+    " -> (Tensor, Tensor)",
+    fake=_fake,
 )
-def _local_splines(x: Tensor, knots: Tensor, degree: int, order: int) -> tuple[Tensor, Tensor]:
+def _local_splines(
+    x: Tensor, knots: Tensor, degree: int, order: int, smooth: bool = False
+) -> tuple[Tensor, Tensor]:
     start, values = _fake(x, knots, degree, order)
     team = threads(values.numel() * degree)
     CORE.local_splines(  # type: ignore[union-attr]
-        *plain(x, knots), degree, order, start.numpy(), values.numpy(), team
+        *plain(x, knots), degree, order, smooth, start.numpy(), values.numpy(), team
     )
     return start, values
 
 
 def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    x, knots, ctx.degree, ctx.order = inputs
+    x, knots, ctx.degree, ctx.order, ctx.smooth = inputs
     ctx.save_for_backward(x, knots)
     ctx.mark_non_differentiable(output[0])
 
 
-def _backward(ctx: Any, _: Tensor, g: Tensor) -> tuple[Tensor, None, None, None]:
+def _backward(ctx: Any, _: Tensor, g: Tensor) -> tuple[Tensor, None, None, None, None]:
     x, knots = ctx.saved_tensors
-    _, values = local_splines(x, knots, ctx.degree, ctx.order + 1)
-    return (g * values[1:]).sum((0, -1)), None, None, None
+    _, values = local_splines(x, knots, ctx.degree, ctx.order + 1, ctx.smooth)
+    return (g * values[1:]).sum((0, -1)), None, None, None, None
 
 
 _differentiable_splines = differentiable(_local_splines, _save, _backward)

@@ -69,7 +69,7 @@ class _LayerJets(torch.autograd.Function):
         ctx: Any, u: Tensor, coef: Tensor, weights: Tensor, act: KANLayer, rule: Leibniz
     ) -> Tensor:
         x, first = u[0], len(u) == 1
-        edges = act.splines.edges(x, coef, rule.order + (not first))
+        edges = act.edges(x, coef, rule.order + (not first))
         base = base_derivatives(act.base_fun, x, rule.order + (not first))
         for values, b in zip(edges, base, strict=True):
             values += weights.T * b.unsqueeze(1)
@@ -89,7 +89,7 @@ class _LayerJets(torch.autograd.Function):
                 torch.autograd.grad(_plain(u, coef, weights, act, rule), given, g, True, True)
             )
             return *(next(found) if needed else None for needed in wanted), None, None
-        start, basis = act.splines.local(u[0], rule.order)
+        start, basis = act.local(u[0], rule.order)
         step = jets._Step(edges, powers, g, start, basis, [])
         signal = g.unsqueeze(0)
         each = torch.stack(jets._weights_of_derivatives(step, signal, rule)).squeeze(2)
@@ -110,7 +110,7 @@ def _sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
 
 def _plain(u: Tensor, coef: Tensor, weights: Tensor, act: KANLayer, rule: Leibniz) -> Tensor:
     """Do what `_LayerJets` does in differentiable steps."""
-    edges = act.splines.edges(u[0], coef, rule.order, plain=True)
+    edges = act.edges(u[0], coef, rule.order)
     base = torch.stack(base_derivatives(act.base_fun, u[0], rule.order))
     edges = edges + weights.T * base.unsqueeze(2)
     return _sums(edges, [] if len(u) == 1 else rule.powers(u), rule)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, DataError, ShapeError
-from edgewise.compat.pykan._ends import Splines
+from edgewise._kernels import spline_edges, spline_layer
+from edgewise._kernels._splines import dense_splines, local_splines
 from edgewise.compat.pykan._spline import extend_grid
 from edgewise.compat.pykan._utils import fit_params, sparse_mask
 from edgewise.compat.pykan._words import SYMBOLIC_LIB
@@ -142,16 +143,6 @@ class KANLayer(nn.Module):
         """Where the parameters live."""
         return self.coef.device
 
-    @property
-    def splines(self) -> Splines:
-        """The splines on the present grid."""
-        if torch.compiler.is_compiling():
-            return Splines(self.grid, self.k)
-        kept: Splines | None = self.__dict__.get("_splines")
-        if kept is None or not kept.serves(self.grid, self.k):
-            kept = self.__dict__["_splines"] = Splines(self.grid, self.k)
-        return kept
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Evaluate the layer at x (batch, inputs).
 
@@ -160,7 +151,7 @@ class KANLayer(nn.Module):
             what goes out, and the spline alone.
         """
         self._check(x)
-        basis = self.splines.dense(x)[0]
+        basis = self.dense(x)[0]
         postspline = torch.einsum("bik,iok->boi", basis, self.coef)
         base = self.base_fun(x).unsqueeze(1)  # (batch, 1, inputs)
         postacts = self.mask.T * (self.scale_base.T * base + self.scale_sp.T * postspline)
@@ -170,12 +161,28 @@ class KANLayer(nn.Module):
     def sums(self, x: Tensor) -> Tensor:
         """Evaluate the sums alone (batch, outputs), by the fused kernel."""
         self._check(x)
-        coef = (self.mask * self.scale_sp).unsqueeze(-1) * self.coef
+        coef = ((self.mask * self.scale_sp).unsqueeze(-1) * self.coef).transpose(0, 1)
         weights = (self.mask * self.scale_base).T
         if self.base_fun is nn.functional.silu:
-            return self.splines.sums(x, coef, weights)
-        y = self.splines.sums(x, coef)
+            return spline_layer(x, coef, self.grid, self.k, weights, smooth=True)
+        y = spline_layer(x, coef, self.grid, self.k, smooth=True)
         return y if self.base_fun is zero else y + nn.functional.linear(self.base_fun(x), weights)
+
+    def dense(self, x: Tensor, order: int = 0) -> list[Tensor]:
+        """Evaluate all splines at x, and their derivatives up to `order` (batch, inputs, basis)."""
+        return dense_splines(x, self.grid, self.k, order, smooth=True)
+
+    def local(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
+        """Evaluate those that are not zero, as `local_splines` does."""
+        return local_splines(x, self.grid, self.k, order, smooth=True)
+
+    def edges(self, x: Tensor, coef: Tensor, order: int) -> Tensor:
+        """Evaluate splines with these coefficients (inputs, outputs, basis), and derivatives.
+
+        Returns:
+            (derivatives, batch, outputs, inputs).
+        """
+        return spline_edges(x, coef.transpose(0, 1), self.grid, self.k, order, smooth=True)
 
     @torch.no_grad()
     def update_grid_from_samples(self, x: Tensor, mode: str = "sample") -> None:
@@ -235,7 +242,7 @@ class KANLayer(nn.Module):
         if x is not None:
             weight *= 1e-2
             at, weight = torch.cat([x, at]), torch.cat([torch.ones_like(x), weight])
-        y = torch.einsum("bik,iok->bio", old.splines.dense(at)[0], old.coef)
+        y = torch.einsum("bik,iok->bio", old.dense(at)[0], old.coef)
         self.coef.data = project(at, y, grid, self.k, weight)
         self.grid.data = grid.contiguous()
 
@@ -483,7 +490,7 @@ def project(at: Tensor, y: Tensor, grid: Tensor, k: int, weight: Tensor | None =
     """
     kind = y.dtype
     at, y, grid = at.double(), y.double(), grid.double()
-    matrix = Splines(grid, k).dense(at)[0].transpose(0, 1)  # (inputs, points, basis)
+    matrix = dense_splines(at, grid, k, smooth=True)[0].transpose(0, 1)  # (inputs, points, basis)
     target = y.transpose(0, 1)  # (inputs, points, outputs)
     if weight is not None:
         root = weight.double().T.unsqueeze(-1)

@@ -28,7 +28,7 @@ class Functions(NamedTuple):
 def functions(act: KANLayer, x: Tensor, slopes: bool) -> Functions:
     """Evaluate the splines and the base function of a layer at x (batch, inputs)."""
     base = base_derivatives(act.base_fun, x)
-    each = act.splines.dense(x, int(slopes))
+    each = act.dense(x, int(slopes))
     full = [torch.cat([f, b.unsqueeze(-1)], -1) for f, b in zip(each, base, strict=False)]
     centered = full[0] - full[0].mean(0)
     apart = centered.transpose(0, 1)  # (inputs, batch, n)

@@ -83,7 +83,7 @@ class Layer:
     def forward(self, x: Tensor) -> Trace:
         """Evaluate the layer at x (batch, inputs)."""
         coef, weights = self.coefficients()
-        numeric, slopes = self.act.splines.edges(x, coef, 1)
+        numeric, slopes = self.act.edges(x, coef, 1)
         base = None
         if self.has_base:
             base, slope = base_derivatives(self.act.base_fun, x)
@@ -133,7 +133,7 @@ class Layer:
         kinds: list[list[Columns]] = [[], [], []]
         start = torch.zeros_like(trace.x, dtype=torch.int64)
         if len(self.splines):
-            begin, values = self.act.splines.local(trace.x)
+            begin, values = self.act.local(trace.x)
             kinds[0].append(Columns(begin, values[0], d, self.splines, self.size))
         if len(self.bases):
             assert trace.base is not None
@@ -159,7 +159,7 @@ class Layer:
 
     def functions(self, trace: Trace) -> Tensor:
         """Give the splines and the base function of each input, centered (batch, inputs, n + 1)."""
-        each = self.act.splines.dense(trace.x)[0]
+        each = self.act.dense(trace.x)[0]
         base = torch.zeros_like(trace.x) if trace.base is None else trace.base
         each = torch.cat([each, base.unsqueeze(-1)], -1)
         return each - each.mean(0)
