@@ -16,6 +16,9 @@ from edgewise.compat.pykan._spline import extend_grid
 from edgewise.compat.pykan._utils import fit_params, sparse_mask
 from edgewise.compat.pykan._words import SYMBOLIC_LIB
 
+_STAY = 1e-3
+"""The distance, in cells, below which a grid does not move."""
+
 
 def zero(x: Tensor) -> Tensor:
     """Give 0 for each element: pykan's base function "zero"."""
@@ -189,12 +192,21 @@ class KANLayer(nn.Module):
         """Lay the grid over samples x (batch, inputs); the splines are fitted to the old ones.
 
         The fit is on the samples, and with less weight between the knots, so that no cell is
-        without values. With `mode="grid"` it is between the knots alone.
+        without values. With `mode="grid"` it is between the knots alone. A grid that is off by less
+        than a thousandth of a cell stays: to move it would bring rounding and nothing else.
         """
         self._check(x)
         if mode not in ("sample", "grid"):
             raise ConfigError(f"mode is 'sample' or 'grid', got {mode!r}.")
-        self._relay(extend_grid(self.knots_for(x), self.k), x if mode == "sample" else None)
+        wanted = self.knots_for(x)
+        if self.distance(wanted) > _STAY:
+            self._relay(extend_grid(wanted, self.k), x if mode == "sample" else None)
+
+    def distance(self, wanted: Tensor) -> float:
+        """How far the grid is from another one (inputs, num + 1), in cells of mean width."""
+        reach = wanted[:, -1] - wanted[:, 0]
+        off = (self.grid[:, self.k : -self.k] - wanted).abs().amax(1)
+        return float((off / reach).amax()) * self.num
 
     def knots_for(self, x: Tensor, num: int | None = None) -> Tensor:
         """Give the grid (inputs, num + 1) that samples x call for, between quantiles and even."""
