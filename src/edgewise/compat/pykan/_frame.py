@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from edgewise._kernels import Columns, gram, mirror, pull
-from edgewise.compat.pykan._objective import Curved, Task
+from edgewise.compat.pykan._objective import Curved, Slopes, Task
 from edgewise.compat.pykan._trace import Layer, Trace
 
 if TYPE_CHECKING:
@@ -159,35 +159,23 @@ class Frame:
                 g[at] += constants
         return System(mirror(H), g, [form for charge in charges for form in charge.forms])
 
-    def _slopes(self, point: Point) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def _slopes(self, point: Point) -> Slopes:
         """Give the derivatives of the penalty in sizes, spreads and coefficients."""
-        task, model = self.task, self.model
-        with torch.enable_grad():
-            sizes = [size.detach().requires_grad_() for size in point.sizes]
-            spreads = [spread.detach().requires_grad_() for spread in point.spreads]
-            coefs = [layer.act.coef.detach().requires_grad_() for layer in self.layers]
-            total = task.charge(model, sizes, spreads, point.sums, coefs)
-            found = torch.autograd.grad(
-                total, [*sizes, *spreads, *coefs], materialize_grads=True, allow_unused=True
-            )
-        found = [task.lamb * slope for slope in found]
-        n = len(sizes)
-        return found[:n], found[n : 2 * n], found[2 * n :]
+        coefs = [layer.act.coef.detach() for layer in self.layers]
+        return self.task.slopes(self.model, point.sizes, point.spreads, point.sums, coefs)
 
-    def _charge(
-        self, point: Point, n: int, slopes: tuple[list[Tensor], ...], signal: Tensor
-    ) -> Charge:
+    def _charge(self, point: Point, n: int, slopes: Slopes, signal: Tensor) -> Charge:
         """Give what the penalty adds for a layer; what it adds in its inputs goes into signal."""
         layer, trace, rows = self.layers[n], point.traces[n], len(self.task.x)
-        (edges, steepness), by_size = point.edges[n], slopes[0][n]
+        (edges, steepness), by_size = point.edges[n], slopes.by_sizes[n]
         share = by_size / (max(rows - 1, 1) * point.sizes[n].clamp_min(1e-300))
         pushed = share * (edges - edges.mean(0))  # (batch, sums, inputs)
-        by_spread = slopes[1][n] / (max(rows - 1, 1) * point.spreads[n].clamp_min(1e-300))
+        by_spread = slopes.by_spreads[n] / (max(rows - 1, 1) * point.spreads[n].clamp_min(1e-300))
         signal[:, -1] += (pushed * steepness).sum(1) + by_spread * (trace.x - trace.x.mean(0))
         each = layer.functions(trace)  # (batch, inputs, n + 1)
         pull = torch.einsum("bik,boi->oik", each, pushed)
         factor = layer.spline_factor.unsqueeze(-1)
-        pull[..., :-1] += torch.where(factor != 0, slopes[2][n].transpose(0, 1) / factor, 0.0)
+        pull[..., :-1] += torch.where(factor != 0, slopes.by_coefs[n].transpose(0, 1) / factor, 0.0)
         own = layer.fitted(trace) if self.task.whole else []
         constants = [pushed[:, edge.j, edge.i] @ edge.by_constant for edge in own]
         there = self.at[n] >= 0

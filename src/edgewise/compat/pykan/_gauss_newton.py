@@ -55,15 +55,16 @@ class Adam(Stepper):
     patience = 0
 
     def __init__(self, model: MultKAN, trained: list[nn.Parameter], lr: float) -> None:
-        self.model, self.optimizer = model, torch.optim.Adam(trained, lr=lr)
+        self.model, self.trained = model, trained
+        self.optimizer = torch.optim.Adam(trained, lr=lr)
 
     def step(self, task: Task) -> float:
         """Take one step; the objective is that before it."""
-        self.optimizer.zero_grad()
-        value = task.value(self.model)
-        value.backward()
+        value, slopes = task.differentiate(self.model, self.trained, [])
+        for p, slope in zip(self.trained, slopes, strict=True):
+            p.grad = slope
         self.optimizer.step()
-        return float(value.detach())
+        return value
 
 
 class QuasiNewton(Stepper):
@@ -127,9 +128,8 @@ class QuasiNewton(Stepper):
     ) -> tuple[float, Tensor]:
         """Give the objective and its gradient at a point on a line."""
         self._write(start + length * d)
-        value = task.value(self.model, self.known)
-        slopes = torch.autograd.grad(value, self.trained, allow_unused=True, materialize_grads=True)
-        return float(value.detach()), torch.cat([slope.flatten() for slope in slopes])
+        value, slopes = task.differentiate(self.model, self.trained, self.known)
+        return value, torch.cat([slope.flatten() for slope in slopes])
 
 
 class LevenbergMarquardt(Stepper):

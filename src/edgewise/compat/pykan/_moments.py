@@ -7,19 +7,24 @@ evaluated for itself, and f and its covariance serve all edges that leave an inp
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import KANLayer
+
+if TYPE_CHECKING:
+    from edgewise.compat.pykan._network import MultKAN
+    from edgewise.compat.pykan._objective import Slopes
 
 
 class Functions(NamedTuple):
     """The functions f of each input, at rows."""
 
     values: Tensor  # (batch, inputs, n)
-    slopes: Tensor | None  # (batch, inputs, n), if asked for
+    slopes: Tensor  # (batch, inputs, n), empty unless asked for
     centered: Tensor  # (batch, inputs, n)
     covariance: Tensor  # (inputs, n, n)
 
@@ -33,38 +38,90 @@ def functions(act: KANLayer, x: Tensor, slopes: bool) -> Functions:
     centered = full[0] - full[0].mean(0)
     apart = centered.transpose(0, 1)  # (inputs, batch, n)
     covariance = apart.mT @ apart / max(len(x) - 1, 1)
-    return Functions(full[0], full[1] if slopes else None, centered, covariance)
+    return Functions(full[0], full[-1] if slopes else full[0][:0], centered, covariance)
 
 
-def moments(act: KANLayer, x: Tensor, f: Functions) -> tuple[Tensor, Tensor]:
-    """Give a layer's sums (batch, outputs) and the variances (outputs, inputs) of its edges."""
-    spline, base = act.mask * act.scale_sp, act.mask * act.scale_base
-    c = torch.cat([spline.unsqueeze(-1) * act.coef, base.unsqueeze(-1)], -1)
-    sums, variances = _Moments.apply(x, c.mT, f)
-    return sums, variances.T
+class Step(NamedTuple):
+    """What passed through one layer."""
+
+    x: Tensor  # (batch, inputs)
+    functions: Functions
+    c: Tensor  # (inputs, n, outputs): coefficients with the edges' factors
+    half: Tensor  # (inputs, n, outputs): covariance times c
+    sums: Tensor  # (batch, outputs)
+    subnodes: Tensor  # (batch, outputs)
+    products: Tensor  # (batch, nodes)
+    nodes: Tensor  # (batch, nodes)
+
+    @property
+    def sizes(self) -> Tensor:
+        """The standard deviations (outputs, inputs) of the edges."""
+        return (self.c * self.half).sum(1).T.clamp_min(0.0).sqrt()
 
 
-class _Moments(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, c: Tensor, f: Functions) -> tuple[Tensor, Tensor]:
-        half = f.covariance @ c  # c: (inputs, n, outputs)
-        ctx.save_for_backward(c, half)
-        ctx.f = f
-        return f.values.flatten(1) @ c.flatten(0, 1), (c * half).sum(1)
+@torch.no_grad()
+def walk(model: MultKAN, x: Tensor, known: list[Functions], slopes: bool = False) -> list[Step]:
+    """Evaluate a network without functions on its edges at x (batch, inputs).
 
-    @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, by_sum: Tensor, by_variance: Tensor
-    ) -> tuple[Tensor | None, Any, None]:
-        (c, half), f = ctx.saved_tensors, ctx.f
-        scaled = by_variance.unsqueeze(1) * 2  # (inputs, 1, outputs)
-        by_c = (f.values.flatten(1).T @ by_sum).view(c.shape) + scaled * half
-        if not ctx.needs_input_grad[0]:
-            return None, by_c, None
-        form = (scaled * c) @ c.mT / max(len(by_sum) - 1, 1)  # (inputs, n, n)
-        pushed = (by_sum @ c.flatten(0, 1).T).view(f.values.shape)
-        pushed += (f.centered.transpose(0, 1) @ form).transpose(0, 1)
-        return (pushed * f.slopes).sum(-1), by_c, None
+    Args:
+        model: The network.
+        x: Its inputs.
+        known: Their functions from an earlier call; they are put here.
+        slopes: Whether `gradient` is to follow.
+    """
+    steps: list[Step] = []
+    for n, (act, _) in enumerate(model.parts()):
+        if n == 0 and not known:
+            known.append(functions(act, x, slopes=False))
+        f = functions(act, x, slopes) if n else known[0]
+        spline, base = act.mask * act.scale_sp, act.mask * act.scale_base
+        c = torch.cat([spline.unsqueeze(-1) * act.coef, base.unsqueeze(-1)], -1).mT.contiguous()
+        sums = f.values.flatten(1) @ c.flatten(0, 1)
+        steps.append(Step(x, f, c, f.covariance @ c, sums, *model.combine(sums, n)))
+        x = steps[-1].nodes
+    return steps
+
+
+@torch.no_grad()
+def gradient(
+    model: MultKAN, steps: list[Step], d: Tensor, slopes: Slopes
+) -> dict[nn.Parameter, Tensor]:
+    """Give the derivatives of a loss and a penalty in the parameters.
+
+    Args:
+        model: The network.
+        steps: What `walk` gave, with slopes.
+        d: The derivatives of the loss in the outputs (batch, outputs).
+        slopes: Those of the penalty in what it is made of.
+    """
+    found: dict[nn.Parameter, Tensor] = {}
+    rows = max(len(d) - 1, 1)
+    for n, (act, _) in reversed(list(enumerate(model.parts()))):
+        s = steps[n]
+        scale, subscale = model.node_scale[n], model.subnode_scale[n]
+        nodes = Nodes(model.width[n + 1][0], model.arities(n + 1))
+        by_subnode = nodes.backward((d * scale).unsqueeze(1), s.subnodes).squeeze(1)
+        if model.affine_trainable:
+            found[scale], found[model.node_bias[n]] = (d * s.products).sum(0), d.sum(0)
+            found[subscale] = (by_subnode * s.sums).sum(0)
+            found[model.subnode_bias[n]] = by_subnode.sum(0)
+        d = by_subnode * subscale
+        stretch = (slopes.by_sizes[n] / s.sizes.clamp_min(1e-300)).T.unsqueeze(1)
+        by_c = (s.functions.values.flatten(1).T @ d).view(s.c.shape) + stretch * s.half
+        by_spline = by_c[:, :-1].mT
+        spline = (act.mask * act.scale_sp).unsqueeze(-1)
+        found[act.coef] = spline * by_spline + slopes.by_coefs[n]
+        found[act.scale_sp] = act.mask * (by_spline * act.coef).sum(-1)
+        found[act.scale_base] = act.mask * by_c[:, -1]
+        if n:
+            form = (stretch * s.c) @ s.c.mT / rows  # (inputs, n, n)
+            pushed = (d @ s.c.flatten(0, 1).T).view(s.functions.values.shape)
+            pushed += (s.functions.centered.transpose(0, 1) @ form).transpose(0, 1)
+            d = (pushed * s.functions.slopes).sum(-1)
+            away = s.x - s.x.mean(0)
+            spread = (away.square().sum(0) / rows).sqrt().clamp_min(1e-300)
+            d += away * (slopes.by_spreads[n] / (rows * spread))
+    return found
 
 
 def base_derivatives(function: object, x: Tensor, order: int = 1) -> list[Tensor]:

@@ -713,8 +713,11 @@ def coefficients(coefs: Sequence[Tensor], lamb_coef: float, lamb_coefdiff: float
     """The size of coefficients (inputs, outputs, basis), and of the steps between neighbors."""
     total = torch.zeros(())
     for coef in coefs:
-        total = total.to(coef) + lamb_coef * coef.abs().mean(1).sum()
-        total = total + lamb_coefdiff * coef.diff(dim=-1).abs().mean(1).sum()
+        total = total.to(coef)
+        if lamb_coef:
+            total = total + lamb_coef * coef.abs().mean(1).sum()
+        if lamb_coefdiff:
+            total = total + lamb_coefdiff * coef.diff(dim=-1).abs().mean(1).sum()
     return total
 
 

@@ -6,12 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from edgewise.compat.pykan._moments import Functions, functions, moments
+from edgewise.compat.pykan._moments import Functions, Step, gradient, walk
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN, Pass
@@ -24,6 +24,10 @@ class Rule(ABC):
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Give the mean."""
 
+    @abstractmethod
+    def gradient(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Give the derivatives (batch, outputs) of the mean in the predictions."""
+
 
 class Curved(Rule):
     """A loss whose second derivatives are known."""
@@ -31,10 +35,6 @@ class Curved(Rule):
     @abstractmethod
     def root(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Give R (batch, rows, outputs), where R^T R / batch are the second derivatives."""
-
-    @abstractmethod
-    def gradient(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Give the derivatives (batch, outputs) of the mean in the predictions."""
 
     @abstractmethod
     def spread(self, y: Tensor) -> float:
@@ -97,6 +97,17 @@ class Other(Rule):
         """Give its value."""
         return self.function(prediction, y)
 
+    def gradient(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Differentiate it."""
+        with torch.enable_grad():
+            p = prediction.detach().requires_grad_()
+            return torch.autograd.grad(self.function(p, y), p)[0]
+
+
+def has_functions(model: MultKAN) -> bool:
+    """Whether some edge has one."""
+    return any(symbolic.active() for _, symbolic in model.parts())
+
 
 @dataclass(frozen=True)
 class Task:
@@ -124,40 +135,58 @@ class Task:
         """Give the mean loss."""
         return self.rule.loss(prediction, self.y)
 
-    def value(self, model: MultKAN, known: list[Functions] | None = None) -> Tensor:
-        """Give the objective, to be differentiated; `known` as in `parts`."""
-        if self.lamb == 0:
-            return self.loss(model.walk(self.x, *self.guard, full=False)[-1].nodes)
-        loss, penalty = self.parts(model, known)
-        return loss + self.lamb * penalty
+    def value(self, model: MultKAN) -> Tensor:
+        """Give the objective, to be differentiated."""
+        passes = model.walk(self.x, *self.guard, full=self.lamb > 0)
+        loss = self.loss(passes[-1].nodes)
+        return loss + self.lamb * self.penalize(model, passes) if self.lamb > 0 else loss
 
     def parts(self, model: MultKAN, known: list[Functions] | None = None) -> tuple[Tensor, Tensor]:
-        """Give the loss and the penalty, to be differentiated.
+        """Give the loss and the penalty.
 
         Args:
             model: The network.
             known: The functions of its inputs from an earlier call; they are put here.
         """
-        if not any(symbolic.active() for _, symbolic in model.parts()):
-            return self._by_moments(model, [] if known is None else known)
-        passes = model.walk(self.x, *self.guard)
-        return self.loss(passes[-1].nodes), self.penalize(model, passes)
+        if has_functions(model):
+            passes = model.walk(self.x, *self.guard)
+            return self.loss(passes[-1].nodes), self.penalize(model, passes)
+        steps = walk(model, self.x, [] if known is None else known)
+        return self.loss(steps[-1].nodes), self.charge(model, *self._ingredients(model, steps))
 
-    def _by_moments(self, model: MultKAN, known: list[Functions]) -> tuple[Tensor, Tensor]:
-        """Evaluate a network without symbolic edges, no edge for itself."""
-        from edgewise.compat.pykan._network import root
+    def differentiate(
+        self, model: MultKAN, trained: Sequence[nn.Parameter], known: list[Functions]
+    ) -> tuple[float, list[Tensor]]:
+        """Give the objective and its derivatives in the parameters; `known` as in `parts`.
 
-        x, sizes, inputs, sums = self.x, [], [], []
-        for layer, (act, _) in enumerate(model.parts()):
-            if layer == 0 and not known:
-                known.append(functions(act, x, slopes=False))
-            f = known[0] if layer == 0 else functions(act, x, slopes=True)
-            inputs.append(x)
-            y, variances = moments(act, x, f)
-            sizes.append(root(variances))
-            sums.append(y)
-            x = model.combine(y, layer)[-1]
-        return self.loss(x), self._penalty(model, sizes, inputs, sums)
+        With a penalty and without functions on edges no edge is evaluated for itself.
+        """
+        if self.lamb == 0 or has_functions(model):
+            with torch.enable_grad():
+                value = self.value(model)
+                slopes = torch.autograd.grad(
+                    value, trained, allow_unused=True, materialize_grads=True
+                )
+            return float(value.detach()), list(slopes)
+        steps = walk(model, self.x, known, slopes=True)
+        output = steps[-1].nodes
+        slopes = self.slopes(model, *self._ingredients(model, steps))
+        found = gradient(model, steps, self.rule.gradient(output, self.y), slopes)
+        value = self.loss(output) + slopes.value
+        return float(value), [found[p] if p in found else torch.zeros_like(p) for p in trained]
+
+    def _ingredients(
+        self, model: MultKAN, steps: list[Step]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """List what the penalty is made of, as `charge` takes it."""
+        from edgewise.compat.pykan._network import deviation
+
+        return (
+            [step.sizes for step in steps],
+            [deviation(step.x) for step in steps],
+            [deviation(step.sums) for step in steps] if self.backward else [],
+            [act.coef.detach() for act, _ in model.parts()],
+        )
 
     def penalize(self, model: MultKAN, passes: list[Pass]) -> Tensor:
         """Give the penalty of what passed through a network."""
@@ -168,17 +197,9 @@ class Task:
             assert p.numeric is not None
             named = p.symbolic if self.whole else None
             sizes.append(deviation(p.numeric if named is None else p.numeric + named))
-        return self._penalty(model, sizes, [p.x for p in passes], [p.sums for p in passes])
-
-    def _penalty(
-        self, model: MultKAN, sizes: list[Tensor], inputs: list[Tensor], sums: list[Tensor]
-    ) -> Tensor:
-        from edgewise.compat.pykan._network import deviation
-
-        spreads = [deviation(x) for x in inputs]
-        ends = [deviation(y.detach()) for y in sums] if self.backward else []
-        coefs = [act.coef for act, _ in model.parts()]
-        return self.charge(model, sizes, spreads, ends, coefs)
+        spreads = [deviation(p.x) for p in passes]
+        sums = [deviation(p.sums.detach()) for p in passes] if self.backward else []
+        return self.charge(model, sizes, spreads, sums, [act.coef for act, _ in model.parts()])
 
     @property
     def backward(self) -> bool:
@@ -223,3 +244,89 @@ class Task:
                 for n in range(1, model.depth + 1)
             ]
         return penalty(scales, *self.weights[:2]) + coefficients(coefs, *self.weights[2:])
+
+    def slopes(
+        self,
+        model: MultKAN,
+        sizes: list[Tensor],
+        spreads: list[Tensor],
+        sums: list[Tensor],
+        coefs: Sequence[Tensor],
+    ) -> Slopes:
+        """Give what `charge` does, times lamb, and its derivatives."""
+        if self.backward:
+            return self._slopes_by_autograd(model, sizes, spreads, sums, coefs)
+        value, by_sizes, by_spreads, by_coefs = sizes[0].new_zeros(()), [], [], []
+        for size, spread, coef in zip(sizes, spreads, coefs, strict=True):
+            share = 1 / (spread + 0.1)
+            if self.metric == "edge_forward_spline_u":
+                share = torch.ones_like(spread)
+            scale = size * share
+            charge, by_scale = penalty_and_slope(scale, *self.weights[:2])
+            more, by_coef = coefficients_and_slope(coef, *self.weights[2:])
+            value = value + charge + more
+            by_size = by_scale * share
+            by_spread = -(by_size * scale).sum(0)
+            if self.metric == "edge_forward_spline_u":
+                by_spread = torch.zeros_like(spread)
+            by_sizes.append(self.lamb * by_size)
+            by_spreads.append(self.lamb * by_spread)
+            by_coefs.append(self.lamb * by_coef)
+        return Slopes(self.lamb * value, by_sizes, by_spreads, by_coefs)
+
+    def _slopes_by_autograd(
+        self,
+        model: MultKAN,
+        sizes: list[Tensor],
+        spreads: list[Tensor],
+        sums: list[Tensor],
+        coefs: Sequence[Tensor],
+    ) -> Slopes:
+        with torch.enable_grad():
+            given = [t.detach().requires_grad_() for t in (*sizes, *spreads, *coefs)]
+            n = len(sizes)
+            parts = given[:n], given[n : 2 * n], given[2 * n :]
+            total = self.lamb * self.charge(model, parts[0], parts[1], sums, parts[2])
+            found = torch.autograd.grad(total, given, materialize_grads=True, allow_unused=True)
+        return Slopes(total.detach(), list(found[:n]), list(found[n : 2 * n]), list(found[2 * n :]))
+
+
+class Slopes(NamedTuple):
+    """A penalty and its derivatives, for each layer."""
+
+    value: Tensor
+    by_sizes: list[Tensor]  # (sums, inputs)
+    by_spreads: list[Tensor]  # (inputs,)
+    by_coefs: list[Tensor]  # (inputs, sums, basis)
+
+
+def penalty_and_slope(size: Tensor, lamb_l1: float, lamb_entropy: float) -> tuple[Tensor, Tensor]:
+    """Give the penalty of one layer's edges (sums, inputs), and its derivative."""
+    value, slope = lamb_l1 * size.sum(), torch.full_like(size, lamb_l1)
+    for side in (1, 0):
+        whole = size.sum(side, keepdim=True) + 1
+        share = size / whole
+        more = share + 1e-4
+        bits = torch.log2(more)
+        weight = lamb_entropy / size.shape[1 - side]
+        value = value - weight * (share * bits).sum()
+        by_share = bits + share / (more * math.log(2))
+        slope -= (by_share - (by_share * share).sum(side, keepdim=True)) * (weight / whole)
+    return value, slope
+
+
+def coefficients_and_slope(
+    coef: Tensor, lamb_coef: float, lamb_coefdiff: float
+) -> tuple[Tensor, Tensor]:
+    """Give the penalty of one layer's coefficients (inputs, sums, basis), and its derivative."""
+    value, slope = coef.new_zeros(()), torch.zeros_like(coef)
+    if lamb_coef:
+        weight = lamb_coef / coef.shape[1]
+        value, slope = value + weight * coef.abs().sum(), slope + weight * coef.sign()
+    if lamb_coefdiff:
+        weight, steps = lamb_coefdiff / coef.shape[1], coef.diff(dim=-1)
+        value = value + weight * steps.abs().sum()
+        sign = weight * steps.sign()
+        slope[..., 1:] += sign
+        slope[..., :-1] -= sign
+    return value, slope
