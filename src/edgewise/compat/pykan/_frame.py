@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
 
 
-_STIFFNESS = 3.0
+STIFFNESS = 3.0
 """Second derivatives of the penalty, in those of the quadratic function above it (decision 21)."""
-_NOTHING = 1e-5
+NOTHING = 1e-5
 """The size of an edge that does not get smaller."""
 
 
@@ -183,7 +183,7 @@ class Frame:
         if not len(j):
             return Charge(pull, constants, [])
         covariance = torch.einsum("bik,bil->ikl", each, each) / max(rows - 1, 1)
-        weight = _STIFFNESS * by_size.clamp_min(0) / point.sizes[n].clamp_min(_NOTHING)
+        weight = STIFFNESS * by_size.clamp_min(0) / point.sizes[n].clamp_min(NOTHING)
         there = there[j, i]
         blocks = weight[j, i, None, None] * covariance[i] * there.unsqueeze(1) * there.unsqueeze(2)
         forms = [(self.at[n][j, i].clamp_min(0), blocks)]

@@ -143,15 +143,23 @@ class Memory:
             self.pairs.append((s, y, 1.0 / ys))
             del self.pairs[: -self.size]
 
-    def direction(self, gradient: Tensor) -> Tensor:
-        """Minus the gradient times the inverse of the curvature so far (Nocedal 1980)."""
+    def direction(
+        self, gradient: Tensor, inverse: Callable[[Tensor], Tensor] = lambda q: q
+    ) -> Tensor:
+        """Minus the gradient times the inverse of the curvature so far (Nocedal 1980).
+
+        Args:
+            gradient: The gradient.
+            inverse: A guess of that inverse, whose size does not matter once there are steps.
+        """
         q, alphas = -gradient, []
         for s, y, rho in reversed(self.pairs):
             alphas.append(float(s @ q) * rho)
             q = q - alphas[-1] * y
+        q = inverse(q)
         if self.pairs:
             _, y, rho = self.pairs[-1]
-            q = q / (rho * float(y @ y))
+            q = q / (rho * float(y @ inverse(y)))
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
             q = q + (alpha - float(y @ q) * rho) * s
         return q

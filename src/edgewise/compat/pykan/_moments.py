@@ -58,6 +58,11 @@ class Step(NamedTuple):
         """The standard deviations (outputs, inputs) of the edges."""
         return (self.c * self.half).sum(1).T.clamp_min(0.0).sqrt()
 
+    def through(self, d: Tensor) -> Tensor:
+        """Carry derivatives in the sums (batch, outputs) back to those in x."""
+        f = self.functions
+        return ((d @ self.c.flatten(0, 1).T).view(f.values.shape) * f.slopes).sum(-1)
+
 
 @torch.no_grad()
 def walk(model: MultKAN, x: Tensor, known: list[Functions], slopes: bool = False) -> list[Step]:
@@ -115,9 +120,8 @@ def gradient(
         found[act.scale_base] = act.mask * by_c[:, -1]
         if n:
             form = (stretch * s.c) @ s.c.mT / rows  # (inputs, n, n)
-            pushed = (d @ s.c.flatten(0, 1).T).view(s.functions.values.shape)
-            pushed += (s.functions.centered.transpose(0, 1) @ form).transpose(0, 1)
-            d = (pushed * s.functions.slopes).sum(-1)
+            pushed = (s.functions.centered.transpose(0, 1) @ form).transpose(0, 1)
+            d = s.through(d) + (pushed * s.functions.slopes).sum(-1)
             away = s.x - s.x.mean(0)
             spread = (away.square().sum(0) / rows).sqrt().clamp_min(1e-300)
             d += away * (slopes.by_spreads[n] / (rows * spread))

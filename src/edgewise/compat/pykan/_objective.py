@@ -175,6 +175,18 @@ class Task:
         value = self.loss(output) + slopes.value
         return float(value), [found[p] if p in found else torch.zeros_like(p) for p in trained]
 
+    def stiffness(self, model: MultKAN, steps: list[Step]) -> list[Tensor]:
+        """How stiff the penalty makes each edge (sums, inputs), see `_frame`."""
+        from edgewise.compat.pykan._frame import NOTHING, STIFFNESS
+
+        if self.lamb == 0:
+            return [torch.zeros_like(step.sizes) for step in steps]
+        slopes = self.slopes(model, *self._ingredients(model, steps)).by_sizes
+        return [
+            STIFFNESS * slope.clamp_min(0) / step.sizes.clamp_min(NOTHING)
+            for slope, step in zip(slopes, steps, strict=True)
+        ]
+
     def _ingredients(
         self, model: MultKAN, steps: list[Step]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
