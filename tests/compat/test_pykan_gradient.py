@@ -1,16 +1,18 @@
 """The closed form of pykan's objective, against autograd."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.func import functional_call
 
 from edgewise.compat.pykan import KAN
+from edgewise.compat.pykan._curvature import Curvature
 from edgewise.compat.pykan._frame import Frame
 from edgewise.compat.pykan._gauss_newton import merge
 from edgewise.compat.pykan._network import METRICS
-from edgewise.compat.pykan._objective import Classes, Squares, Task
+from edgewise.compat.pykan._objective import Classes, Other, Squares, Task
 
 
 def network(kind):
@@ -75,22 +77,51 @@ def test_gradient_is_that_of_autograd(kind, metric, lamb):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", ["deep", "products"])
-def test_moments_give_what_edges_give(kind, metric):
+@pytest.mark.parametrize("loss", ["closed", "any"])
+def test_moments_give_what_edges_give(kind, metric, loss):
     model, task = network(kind), task_for(kind, metric, 1e-2)
-    passes = model.walk(task.x)
+    if loss == "any":
+        plain = torch.nn.functional.huber_loss if kind == "products" else task.rule.loss
+        task = replace(task, rule=Other(plain))
     trained = [p for p in model.parameters() if p.requires_grad]
-    values = [
-        task.loss(passes[-1].nodes) + task.lamb * task.penalize(model, passes),
-        task.value(model, known := []),
-        task.value(model, known),
-    ]
-    first, *others = (
-        torch.autograd.grad(value, trained, allow_unused=True, materialize_grads=True)
-        for value in values
-    )
-    for value, slopes in zip(values[1:], others, strict=True):
-        torch.testing.assert_close(value, values[0], rtol=1e-12, atol=0)
-        torch.testing.assert_close(slopes, first, rtol=1e-8, atol=1e-12)
+    expected = task.value(model)
+    slopes = torch.autograd.grad(expected, trained, allow_unused=True, materialize_grads=True)
+    charged, penalty = task.parts(model)
+    known = []
+    for _ in range(2):
+        value, found = task.differentiate(model, trained, known)
+        assert value == pytest.approx(expected.item(), rel=1e-12)
+        torch.testing.assert_close(found, list(slopes), rtol=1e-8, atol=1e-12)
+    assert value == pytest.approx((charged + task.lamb * penalty).item(), rel=1e-12)
+
+
+def test_curvature_is_the_inverse_of_each_edges_block():
+    model = KAN([3, 2], grid=4, seed=4, noise_scale=1.0).double()
+    task = task_for("products", METRICS[0], 0.0)
+    act = model.act_fun[0]
+    trained = [act.coef, act.scale_base, act.scale_sp]
+    curvature = Curvature(model, task, trained)
+    i, o = 1, 0
+
+    def loss(own, base):
+        coef, scale = act.coef.detach().clone(), act.scale_base.detach().clone()
+        coef[i, o], scale[i, o] = own, base
+        return task.loss(
+            functional_call(model, {"act_fun.0.coef": coef, "act_fun.0.scale_base": scale}, task.x)
+        )
+
+    given = act.coef.detach()[i, o], act.scale_base.detach()[i, o]
+    rows = torch.autograd.functional.hessian(loss, given)
+    H = torch.cat([torch.cat([a, b.reshape(len(a), 1)], 1) for a, b in [rows[0]]], 0)
+    H = torch.cat([H, torch.cat([rows[1][0].reshape(-1), rows[1][1].reshape(1)])[None]])
+    H = H + 0.3 * H.diagonal().mean() * torch.eye(len(H))
+    g = torch.linspace(-1, 1, len(H), dtype=torch.float64)
+    pushed = [torch.zeros_like(p) for p in trained]
+    pushed[0][i, o], pushed[1][i, o] = g[:-1], g[-1]
+    found = curvature.solve(torch.cat([p.flatten() for p in pushed]))
+    own = found[: act.coef.numel()].view_as(act.coef)[i, o]
+    base = found[act.coef.numel() :][: act.scale_base.numel()].view_as(act.scale_base)[i, o]
+    torch.testing.assert_close(torch.cat([own, base[None]]), torch.linalg.solve(H, g))
 
 
 @pytest.mark.parametrize("kind", ["products", "functions"])

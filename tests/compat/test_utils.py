@@ -114,6 +114,40 @@ def test_derivatives_in_the_inputs() -> None:
         pykan.batch_jacobian(f, x, mode="both")
 
 
+@pytest.mark.parametrize(
+    ("width", "options"),
+    [
+        ([2, 3, 1], {"base_fun": torch.tanh}),
+        ([2, [2, 1], [1, 1], 1], {"mult_arity": 3, "affine_trainable": True}),
+        ([2, 2], {"k": 2, "base_fun": "identity"}),
+    ],
+)
+def test_second_derivatives_of_a_network_are_those_of_autograd(width, options) -> None:
+    model = pykan.KAN(width, **{"grid": 4, "k": 3, "noise_scale": 2.0, "seed": 1} | options)
+    model = model.double()
+    x = torch.rand(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
+    plain = pykan.batch_hessian(lambda x: model(x), x, create_graph=True)
+    ours = pykan.batch_hessian(model, x, create_graph=True)
+    torch.testing.assert_close(ours, plain)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    first, second = (
+        torch.autograd.grad(
+            h.square().sum(), trained, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        for h in (ours, plain)
+    )
+    torch.testing.assert_close(first, second, rtol=1e-8, atol=1e-8)
+    coef = model.act_fun[0].coef
+    place = next(n for n, p in enumerate(trained) if p is coef)
+    again = [torch.autograd.grad(g[place].square().sum(), coef)[0] for g in (first, second)]
+    torch.testing.assert_close(
+        again[0], again[1], rtol=1e-7, atol=1e-7 * float(again[1].abs().max())
+    )
+    assert not pykan.batch_hessian(model, x).requires_grad
+    assert model.acts is not None  # as after any call of the network
+    assert len(model.acts[0]) == len(x)
+
+
 def test_derivatives_in_the_parameters() -> None:
     """Linear least squares: the Hessian is 2 X'X / n, the gradient 2 X'r / n."""
     x, y = torch.rand(20, 2, dtype=torch.float64), torch.rand(20, 1, dtype=torch.float64)

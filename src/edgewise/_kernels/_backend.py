@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 
 LIBRARY = torch.library.Library("edgewise", "DEF")
@@ -86,6 +87,9 @@ def is_native(x: Tensor) -> bool:
 def operator(schema: str, *, fake: Callable[..., Any]) -> Callable[[Callable], Callable]:
     """Make a function on plain CPU tensors an operator of torch.
 
+    Torch's way to an operator takes longer than many a call: where no graph is built and nobody
+    else looks on, the function is called itself.
+
     Args:
         schema: Its name, arguments and results, in torch's notation.
         fake: Gives results of the right shape, dtype and strides without computing them.
@@ -98,9 +102,25 @@ def operator(schema: str, *, fake: Callable[..., Any]) -> Callable[[Callable], C
         torch.library.register_fake(full_name, fake, lib=LIBRARY)
         op = getattr(torch.ops.edgewise, name)
         torch.library.register_vmap(full_name, functools.partial(_one_by_one, op), lib=LIBRARY)
-        return op
+
+        @functools.wraps(kernel)
+        def call(*arguments: Any) -> Any:
+            return kernel(*arguments) if _is_alone() else op(*arguments)
+
+        call.__name__ = op.__name__
+        return call
 
     return register
+
+
+def _is_alone() -> bool:
+    """Whether there is no graph, no compiler, no transform of `torch.func` and no mode."""
+    return not (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or peek_interpreter_stack() is not None
+        or torch._C._len_torch_dispatch_stack()
+    )
 
 
 def differentiable(

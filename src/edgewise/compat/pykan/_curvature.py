@@ -34,14 +34,15 @@ class Curvature:
 
     @torch.no_grad()
     def __init__(self, model: MultKAN, task: Task, trained: Sequence[nn.Parameter]) -> None:
-        assert isinstance(task.rule, Curved)
+        rule = task.rule
+        assert isinstance(rule, Curved)
         self.trained = trained
         self.blocks: list[tuple[nn.Parameter, nn.Parameter, Tensor]] = []
         self.single: dict[nn.Parameter, Tensor] = {}
         task = task.part(torch.arange(0, len(task.x), max(1, len(task.x) // _ROWS)))
         steps = walk(model, task.x, [], slopes=True)
         output = steps[-1].nodes
-        root = task.rule.root(output, task.y) / math.sqrt(len(output))
+        root = rule.root(output, task.y) / math.sqrt(len(output))
         draw = torch.Generator().manual_seed(0)
         signs = torch.randint(2, root.shape[:2], generator=draw).to(root) * 2 - 1
         d = torch.einsum("br,bro->bo", signs, root)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,11 +54,22 @@ def hessian(model: MultKAN, x: Tensor) -> Tensor:
         subnodes = _affine(sums, model.subnode_scale[layer], model.subnode_bias[layer])
         products = jets._nodes_forward(nodes, subnodes, rule)
         u = _affine(products, model.node_scale[layer], model.node_bias[layer])
-    return jets._jet(u[..., :1], rule).hessian[:, 0]
+    return (u[..., 0].T @ _places(rule).to(u)).unflatten(1, (rule.inputs, rule.inputs))
+
+
+@lru_cache
+def _places(rule: Leibniz) -> Tensor:
+    """Say where the components of a jet stand in a Hessian, row by row: (components, entries)."""
+    pairs = itertools.product(range(rule.inputs), repeat=2)
+    where = [rule.partials.index((min(pair), max(pair))) for pair in pairs]
+    return torch.eye(len(rule.partials), dtype=torch.float64)[where].T
 
 
 def _affine(u: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Scale a jet (components, batch, nodes) and move its value."""
+    plain = not (scale.requires_grad or bias.requires_grad)
+    if plain and bool(((scale == 1) & (bias == 0)).all()):
+        return u
     u = scale * u
     return torch.cat([u[:1] + bias, u[1:]])
 
