@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _STARTS, _SCOUT = 5, 8
 """How many starts are tried, and how many steps each."""
-_SHORT = 3
-"""Steps of L-BFGS from each of two beginnings."""
 _LARGE = 1_000_000
 """Entries of a Jacobian above which steps are dear, and one start has to do."""
 _GAIN = 1e-3
@@ -334,7 +332,11 @@ def _begin(
     if opt == "Adam":
         return gn.Adam(work, _trained(work), lr), steps
     if fresh and task.lamb > 0:
-        return _lead(work, task, lr, update), steps - _SHORT
+        # a penalty shuts edges of a new network before the labels had a say, and for good
+        if update:
+            gn.lay_grids(work, task.x, always=True)
+        gn.QuasiNewton(work, _trained(work), lr).step(replace(task, lamb=0.0))
+        steps -= 1
     return gn.QuasiNewton(work, _trained(work), lr), steps
 
 
@@ -377,28 +379,6 @@ def _best_start(
             break
     gn.restore(work, min(scores, key=lambda pair: pair[0])[1])
     return good
-
-
-def _lead(work: MultKAN, task: objective.Task, lr: float, update: bool) -> gn.QuasiNewton:
-    """Take a few steps from two beginnings; give the stepper of the better one.
-
-    A penalty shuts edges of a new network, and they hardly open again: so one beginning is a step
-    on the labels alone. Where there are more parameters than labels, that is led astray by them.
-    """
-    first, found = gn.snapshot(work), []
-    for labels_first in (True, False):
-        gn.restore(work, first)
-        if update:
-            gn.lay_grids(work, task.x, always=True)
-        if labels_first:
-            gn.QuasiNewton(work, _trained(work), lr).step(replace(task, lamb=0.0))
-        stepper = gn.QuasiNewton(work, _trained(work), lr)
-        values = [stepper.step(task) for _ in range(_SHORT)]
-        found.append((values[-1], gn.snapshot(work), stepper))
-    labels, whole = found
-    _, state, stepper = whole if whole[0] < 0.95 * labels[0] else labels
-    gn.restore(work, state)
-    return stepper
 
 
 def _batch(task: objective.Task, batch: int, draw: torch.Generator) -> objective.Task:
