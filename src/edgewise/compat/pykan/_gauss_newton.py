@@ -73,7 +73,7 @@ class Adam(Stepper):
 class QuasiNewton(Stepper):
     """Limited-memory BFGS (Nocedal 1980), from the curvature of edges where it is known.
 
-    A step is of 8 iterations with it, and of 20 without.
+    A step is of 6 iterations with it, and of 20 without.
     """
 
     patience = 3
@@ -89,7 +89,7 @@ class QuasiNewton(Stepper):
         self.known.clear()
 
     def step(self, task: Task) -> float:
-        """Take 8 or 20 iterations."""
+        """Take 6 or 20 iterations."""
         if task is not self.task:
             self.task = task
             self.known.clear()
@@ -99,7 +99,7 @@ class QuasiNewton(Stepper):
         inverse = Curvature(self.model, task, self.trained).solve if curved else nn.Identity()
         try:
             value, g = at(start, 0.0, torch.zeros(()))
-            for _ in range(8 if curved else 20):
+            for _ in range(6 if curved else 20):
                 d = self.memory.direction(g, inverse)
                 slope = float(g @ d)
                 if slope < 0:
