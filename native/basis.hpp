@@ -2,7 +2,7 @@
 //
 // Letters as there: knots t, degree D, K = D + 1 functions that are not zero on a cell. Inner cell number c
 // is [t_{c+D}, t_{c+D+1}], and the functions c ... c+D are the ones that live on it. Outside the grid every
-// function goes on linearly, at once or (a smooth grid) after D more cells.
+// function goes on linearly, at once or (a smooth grid) after half a cell.
 #pragma once
 
 #include <cstdint>
@@ -146,54 +146,24 @@ inline void pieces_on(const T* t, T x, int order, T* result) {
   }
 }
 
-// The same at a point outside a smooth grid, in the functions of the cell at its end. The outer knots make D more
-// cells, and the coefficients of the functions there lie on the line through the last two of the grid, over the
-// middles of the functions' knots (Greville). After these cells the spline is that line. D knots more, as far apart
-// as the outermost, are needed for the last of these functions.
+// The same at a point outside a smooth grid: the second derivative at the end fades over half a cell.
 template <class T, int D>
-void splines_beyond(const Grid<T, D>& grid, T x, int order, T* result) {
+void splines_beyond(const Grid<T, D>& grid, T x, int c, int order, T* result) {
   constexpr int K = D + 1;
   const bool left = x < grid.t[D];
-  const int last = grid.cells + 2 * D;
-  // knots and point as seen from the left; the right end is its mirror image
-  const auto knot = [&](int j) -> double {
-    const double first = left ? grid.t[0] : -grid.t[last], second = left ? grid.t[1] : -grid.t[last - 1];
-    if (j < 0) return first + j * (second - first);
-    return left ? grid.t[j] : -grid.t[last - j];
-  };
-  const auto middle = [&](int j) {
-    double sum = 0;
-    for (int i = 1; i <= D; ++i) sum += knot(j + i);
-    return sum / D;
-  };
-  const double at = left ? x : -x, origin = middle(0), unit = middle(1) - origin;
-  double found[(kMaxOrder + 1) * K] = {};
-  if (at < knot(0)) {
-    const double share = (at - origin) / unit;
-    found[0] = 1 - share, found[1] = share, found[K] = -1 / unit, found[K + 1] = 1 / unit;
-  } else {
-    int cells = 1;  // the point lies in the first cell from the grid, the second, ...
-    while (cells < D && at < knot(D - cells)) ++cells;
-    double window[2 * D], outer[(kMaxOrder + 1) * K];
-    for (int j = 0; j < 2 * D; ++j) window[j] = knot(j + 1 - cells);
-    pieces_on<double, D>(window + D - 1, at, order, outer);
-    for (int j = 0; j <= D; ++j) {
-      const int f = j - cells;  // the number of the function
-      const double share = f < 0 ? (middle(f) - origin) / unit : 0;
-      for (int m = 0; m <= order; ++m) {
-        const double value = outer[m * K + j];
-        if (f >= 0) {
-          found[m * K + f] += value;
-        } else {
-          found[m * K] += (1 - share) * value;
-          found[m * K + 1] += share * value;
-        }
-      }
-    }
+  const T end = left ? grid.t[D] : grid.t[D + grid.cells];
+  T at[3 * K];
+  pieces_on<T, D>(grid.t + c + D, end, 2, at);
+  const double width = 0.5 / grid.per_cell, away = left ? double(end) - x : double(x) - end, side = left ? -1 : 1;
+  const double s = away / width, p = s < 1 ? 1 - s : 0;
+  const double bend[kMaxOrder + 1] = {width * width * (s / 3 - (1 - p * p * p * p) / 12),
+                                      side * width * (1 - p * p * p) / 3, p * p, -side * 2 * p / width,
+                                      p > 0 ? 2 / (width * width) : 0};
+  for (int j = 0; j < K; ++j) {
+    for (int m = 0; m <= order; ++m) result[m * K + j] = static_cast<T>(bend[m]) * at[2 * K + j];
+    result[j] += at[j] + (x - end) * at[K + j];
+    if (order > 0) result[K + j] += at[K + j];
   }
-  for (int m = 0; m <= order; ++m)
-    for (int j = 0; j < K; ++j)
-      result[m * K + j] = static_cast<T>(left ? found[m * K + j] : (m % 2 ? -1 : 1) * found[m * K + D - j]);
 }
 
 // Values and derivatives up to `order` of the K functions on the cell of x, which may lie outside. There is room for
@@ -204,7 +174,7 @@ inline void splines_at(const Grid<T, D>& grid, T x, int c, int order, T* result)
   const T* t = grid.t + c + D;
   T low = static_cast<T>(grid.low), high = static_cast<T>(grid.high);
   T inside = x < low ? low : (x > high ? high : x);
-  if (grid.smooth && inside != x && x == x) return splines_beyond(grid, x, order, result);
+  if (grid.smooth && inside != x && x == x) return splines_beyond(grid, x, c, order, result);
   pieces_on<T, D>(t, inside, larger(order, 1), result);
   if (inside == x) return;
   for (int j = 0; j < K; ++j) {
@@ -295,7 +265,7 @@ void column(const Grid<T, D>& grid, const T* x, int n, int order, std::int64_t s
     if (x[s] >= first[0] && x[s] <= first[cells]) continue;
     if (grid.smooth && x[s] == x[s]) {
       T local[(kMaxOrder + 1) * K];
-      splines_beyond(grid, x[s], order, local);
+      splines_beyond(grid, x[s], cell[s], order, local);
       for (int j = 0; j < (order + 1) * K; ++j) out[j * stride + s] = local[j];
       continue;
     }

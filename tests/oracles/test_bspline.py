@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.integrate import cumulative_simpson
 from scipy.interpolate import BSpline as Reference
 from scipy.interpolate import insert
 from torch import Tensor
@@ -159,36 +160,28 @@ def test_local_values_are_the_dense_ones(degree: int) -> None:
 
 
 @pytest.mark.parametrize("degree", DEGREES)
-def test_smooth_ends_are_splines_whose_coefficients_go_on_evenly(degree: int) -> None:
+@pytest.mark.parametrize("side", [-1, 1])
+def test_smooth_ends_fade_into_lines(degree: int, side: int) -> None:
     draw = np.random.default_rng(degree)
     knots = np.cumsum(draw.uniform(0.5, 1.5, 6 + 2 * degree))
     coef = draw.normal(size=5 + degree)
-    steps = np.arange(1, degree + 1)
-    left = knots[0] - steps[::-1] * (knots[1] - knots[0])
-    right = knots[-1] + steps * (knots[-1] - knots[-2])
-    wide = np.concatenate([left, knots, right])
-    middles = np.array([wide[j + 1 : j + 1 + degree].mean() for j in range(5 + 3 * degree)])
-    inner = middles[degree:-degree]
-    slope_left = (coef[1] - coef[0]) / (inner[1] - inner[0])
-    slope_right = (coef[-1] - coef[-2]) / (inner[-1] - inner[-2])
-    more = coef[0] + slope_left * (middles[:degree] - inner[0])
-    after = coef[-1] + slope_right * (middles[-degree:] - inner[-1])
-    spline = Reference(wide, np.concatenate([more, coef, after]), degree)
-    x = np.linspace(wide[degree], wide[-degree - 1], 203)[1:-1]
-    far = np.array([wide[degree] - 50.0, wide[-degree - 1] + 50.0])
-    at = torch.from_numpy(np.concatenate([x, far])).unsqueeze(1)
+    spline = Reference(knots, coef, degree)
+    end = knots[-degree - 1] if side > 0 else knots[degree]
+    slope = float(spline(end - side * 1e-12, nu=1))
+    second = float(spline(end - side * 1e-12, nu=2)) if degree > 1 else 0.0
+    width = (knots[-degree - 1] - knots[degree]) / 5 / 2
+    away = np.linspace(0, 3 * width, 1201)[1:]
+    bend = second * np.clip(1 - away / width, 0, None) ** 2
+    at = torch.from_numpy(end + side * away).unsqueeze(1)
     values = dense_splines(at, torch.from_numpy(knots)[None], degree, 2, smooth=True)
-    for order, value in enumerate(values):
-        ours = value[:, 0].numpy() @ coef
-        np.testing.assert_allclose(ours[:-2], spline(x, nu=order), rtol=1e-9, atol=1e-9)
-    lines = [
-        more[0] + slope_left * (far[0] - middles[0]),
-        after[-1] + slope_right * (far[1] - middles[-1]),
-    ]
-    np.testing.assert_allclose(values[0][-2:, 0].numpy() @ coef, lines, rtol=1e-9)
-    np.testing.assert_allclose(
-        values[1][-2:, 0].numpy() @ coef, [slope_left, slope_right], rtol=1e-9
-    )
+    value, first, curved = (v[:, 0].numpy() @ coef for v in values)
+    np.testing.assert_allclose(curved, bend, rtol=1e-9, atol=1e-9)
+    turned = cumulative_simpson(bend, x=away, initial=0)  # from the first point on
+    np.testing.assert_allclose(side * (first - first[0]), turned, atol=1e-8)
+    passed = cumulative_simpson(side * first, x=away, initial=0)
+    np.testing.assert_allclose(value - value[0], passed, atol=1e-8)
+    assert first[0] == pytest.approx(slope, abs=0.01 * abs(second) * width + 1e-6)
+    assert value[0] == pytest.approx(float(spline(end)), abs=0.01 * (abs(slope) + 1) * width)
 
 
 # knots: refinement and projection

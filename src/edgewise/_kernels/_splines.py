@@ -7,7 +7,6 @@ ones.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -29,10 +28,8 @@ def local_splines(
 ) -> tuple[Int[Tensor, "batch inputs"], Float[Tensor, "derivatives batch inputs support"]]:
     """Evaluate the `degree + 1` B-splines that are not zero at each x, and their derivatives.
 
-    Outside the first and last inner knot every function goes on linearly. If `smooth`, it does so
-    after the cells of the outer knots: the coefficients of the functions there lie on the line
-    through the last two of the grid, over the middles of the functions' knots (Greville), so that
-    all derivatives below `degree` pass the ends.
+    Outside the first and last inner knot every function goes on linearly. If `smooth`, the second
+    derivative does not drop to zero there: it fades as a square over half a cell of mean width.
 
     Args:
         x: Points.
@@ -70,13 +67,6 @@ def local_splines_twin(
 ) -> tuple[Tensor, Tensor]:
     """Do what `local_splines` does in plain torch, on any device."""
     k = degree
-    if smooth:
-        wide = _widen(knots, k)
-        start, values = local_splines_twin(x, wide, k, order)
-        start = start - k
-        inner = start.clamp(0, knots.shape[1] - 2 * k - 2)
-        fold = _fold(wide, k)[torch.arange(x.shape[1], device=x.device), start - inner + k]
-        return inner, torch.einsum("mbij,bijl->mbil", values, fold)
     last = knots.shape[1] - k - 1  # the grid is t_k ... t_last
     low, high = knots[:, k], knots[:, last]
     inside = torch.minimum(torch.maximum(x, low), high)  # (batch, inputs)
@@ -90,47 +80,34 @@ def local_splines_twin(
     lower = _recursion(inside, t, k)
     beyond = (x - inside).unsqueeze(-1)
     first = _derivative(lower[k - 1], t, k)
-    result = [lower[k] + beyond * first]
+    outside = beyond != 0
+    nothing = 0 * first  # NaN where x is
+    lines = [lower[k] + beyond * first, first, *[nothing] * (order - 1)]
+    if smooth and k > 1:
+        second = _derivative(_derivative(lower[k - 2], t, k - 1), t, k)
+        width = ((high - low) / (2 * (last - k))).unsqueeze(-1)
+        fades = _fade(beyond, width, order)
+        lines = [line + fade * second for line, fade in zip(lines, fades, strict=False)]
+    result = [lines[0]]
     for m in range(1, order + 1):
-        if m > k:
-            result.append(torch.zeros_like(first) * x.unsqueeze(-1))
-            continue
-        derivative = lower[k - m]
-        for d in range(k - m + 1, k + 1):
+        derivative = lower[k - m] if m <= k else nothing
+        for d in range(k - m + 1, k + 1) if m <= k else ():
             derivative = _derivative(derivative, t, d)
-        result.append(derivative if m == 1 else derivative * (beyond == 0).to(x.dtype))
+        result.append(torch.where(outside, lines[m], derivative))
     return r - k, torch.stack(result)
 
 
-def _widen(knots: Tensor, k: int) -> Tensor:
-    """Put k more knots on each side (inputs, knots), as far apart as the outermost."""
-    steps = torch.arange(1, k + 1, dtype=knots.dtype, device=knots.device)
-    first, last = knots[:, :1], knots[:, -1:]
-    left = first - (knots[:, 1:2] - first) * steps.flip(0)
-    return torch.cat([left, knots, last + (last - knots[:, -2:-1]) * steps], 1)
-
-
-def _fold(wide: Tensor, k: int) -> Tensor:
-    """Say what the functions of an outer cell are in those of the cell at the end of the grid.
-
-    Returns:
-        (inputs, 2 k + 1, k + 1, k + 1): for the k cells before the grid, one inside, k after it.
-    """
-    xi = wide[:, 1:-1].unfold(1, k, 1).mean(-1)  # the middle of each function's knots
-    before = (xi[:, :k] - xi[:, k, None]) / (xi[:, k + 1] - xi[:, k]).unsqueeze(1)
-    after = (xi[:, -k:] - xi[:, -k - 1, None]) / (xi[:, -k - 2] - xi[:, -k - 1]).unsqueeze(1)
-    fold = wide.new_zeros(len(wide), 2 * k + 1, k + 1, k + 1)
-    for cell, j in itertools.product(range(2 * k + 1), range(k + 1)):
-        place = cell - k + j
-        if 0 <= place <= k:
-            fold[:, cell, j, place] = 1.0
-        elif place < 0:
-            share = before[:, place + k]
-            fold[:, cell, j, 0], fold[:, cell, j, 1] = 1 - share, share
-        else:
-            share = after[:, place - k - 1]
-            fold[:, cell, j, k], fold[:, cell, j, k - 1] = 1 - share, share
-    return fold
+def _fade(beyond: Tensor, width: Tensor, order: int) -> list[Tensor]:
+    """Give a function of the way beyond the grid, whose second derivative fades from 1 to 0."""
+    s, side = beyond.abs() / width, beyond.sign()
+    p = (1 - s).clamp_min(0)
+    return [
+        width**2 * (s / 3 - (1 - p**4) / 12),
+        side * width * (1 - p**3) / 3,
+        p**2,
+        -2 * side * p / width,
+        2 * (p > 0) / width**2,
+    ][: order + 1]
 
 
 def _recursion(x: Tensor, t: Tensor, k: int) -> list[Tensor]:

@@ -38,6 +38,8 @@ class Point(NamedTuple):
     sizes: list[Tensor]
     spreads: list[Tensor]
     sums: list[Tensor]
+    slopes: Slopes | None = None
+    """Those of the penalty, if there is one."""
 
 
 class Frame:
@@ -101,7 +103,11 @@ class Frame:
         value = loss
         if task.lamb > 0:
             point = self.measure(point)
-            value = loss + task.lamb * self.charge(point)
+            slopes = task.slopes(
+                self.model, point.sizes, point.spreads, point.sums, self._coefficients()
+            )
+            point = point._replace(slopes=slopes)
+            value = loss + slopes.value
         value = float(value)
         return point._replace(value=value if math.isfinite(value) else math.inf)
 
@@ -119,8 +125,14 @@ class Frame:
 
     def charge(self, point: Point) -> Tensor:
         """Give the penalty, which `measure` has prepared."""
-        coefs = [layer.act.coef.detach() for layer in self.layers]
-        return self.task.charge(self.model, point.sizes, point.spreads, point.sums, coefs)
+        if point.slopes is not None:
+            return point.slopes.value / self.task.lamb
+        return self.task.charge(
+            self.model, point.sizes, point.spreads, point.sums, self._coefficients()
+        )
+
+    def _coefficients(self) -> list[Tensor]:
+        return [layer.act.coef.detach() for layer in self.layers]
 
     def linearize(self, point: Point) -> System:
         """Give the gradient and the matrix of the objective near a point."""
@@ -129,7 +141,7 @@ class Frame:
         output = point.traces[-1].nodes
         root = task.rule.root(output, task.y) / math.sqrt(rows)
         signal = torch.cat([root, task.rule.gradient(output, task.y).unsqueeze(1)], 1)
-        slopes = self._slopes(point) if task.lamb > 0 else None
+        slopes = point.slopes
         kinds: list[list[list[Columns]]] = []  # by layer, from the last on
         charges: list[Charge] = []
         for n in reversed(range(len(self.layers))):
@@ -158,11 +170,6 @@ class Frame:
             for at, constants in zip(self.of_function[n], charge.constants, strict=False):
                 g[at] += constants
         return System(mirror(H), g, [form for charge in charges for form in charge.forms])
-
-    def _slopes(self, point: Point) -> Slopes:
-        """Give the derivatives of the penalty in sizes, spreads and coefficients."""
-        coefs = [layer.act.coef.detach() for layer in self.layers]
-        return self.task.slopes(self.model, point.sizes, point.spreads, point.sums, coefs)
 
     def _charge(self, point: Point, n: int, slopes: Slopes, signal: Tensor) -> Charge:
         """Give what the penalty adds for a layer; what it adds in its inputs goes into signal."""
