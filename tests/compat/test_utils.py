@@ -114,6 +114,35 @@ def test_derivatives_in_the_inputs() -> None:
         pykan.batch_jacobian(f, x, mode="both")
 
 
+def test_ends_of_grids_are_smooth_where_second_derivatives_are_asked_for(tmp_path) -> None:
+    model = pykan.KAN([1, 1], grid=4, k=3, noise_scale=2.0, seed=1, base_fun="zero").double()
+    ends = torch.tensor([[1 - 1e-9], [1 + 1e-9]], dtype=torch.float64)
+
+    def jump() -> float:
+        second = pykan.batch_hessian(lambda x: model(x), ends)[:, 0, 0]
+        return float((second[1] - second[0]).abs() / second[0].abs())
+
+    assert jump() == 1  # a line outside
+    pykan.batch_hessian(model, ends)
+    assert jump() < 1e-6
+    model.saveckpt(str(tmp_path / "model"))
+    model = pykan.KAN.loadckpt(str(tmp_path / "model"))
+    assert jump() < 1e-6
+    model = model.refine(8)
+    assert jump() < 1e-6
+
+
+def test_a_grid_that_fits_its_samples_stays() -> None:
+    model = pykan.KAN([1, 1], grid=4, k=3, seed=1).double()
+    x = torch.linspace(-2, 3, 50, dtype=torch.float64)[:, None]
+    model.update_grid_from_samples(x)
+    before = [p.clone() for p in model.parameters()]
+    model.update_grid_from_samples(x + 1e-5)
+    assert all(torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
+    model.update_grid_from_samples(x + 1e-1)
+    assert float(model.act_fun[0].grid[0, 3]) == pytest.approx(-1.9)
+
+
 @pytest.mark.parametrize(
     ("width", "options"),
     [
@@ -126,8 +155,8 @@ def test_second_derivatives_of_a_network_are_those_of_autograd(width, options) -
     model = pykan.KAN(width, **{"grid": 4, "k": 3, "noise_scale": 2.0, "seed": 1} | options)
     model = model.double()
     x = torch.rand(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
-    plain = pykan.batch_hessian(lambda x: model(x), x, create_graph=True)
     ours = pykan.batch_hessian(model, x, create_graph=True)
+    plain = pykan.batch_hessian(lambda x: model(x), x, create_graph=True)
     torch.testing.assert_close(ours, plain)
     trained = [p for p in model.parameters() if p.requires_grad]
     first, second = (

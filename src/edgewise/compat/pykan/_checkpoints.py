@@ -213,6 +213,7 @@ def saveckpt(self: MultKAN, path: str = "model") -> None:
     config["ckpt_path"] = config["ckpt_path"] or "./model"
     config |= {"device": str(self.device), "input_id": self.input_id.tolist()}
     config["input_width"] = self.input_width
+    config["smooth"] = [act.smooth for act, _ in self.parts()]  # pykan passes over it
     for layer, (_, symbolic) in enumerate(self.parts()):
         for j, i in symbolic.active():
             _word(symbolic.funs_name[j][i])
@@ -283,6 +284,8 @@ def loadckpt(path: str = "model") -> MultKAN:
             round=int(config["round"]) + 1,
         ).to(dtype=state["act_fun.0.coef"].dtype)
         model.load_state_dict(state)
+        for (act, _), smooth in zip(model.parts(), config.get("smooth", ()), strict=False):
+            act.smooth = bool(smooth)
         for layer, (_, symbolic) in enumerate(model.parts()):
             names = config[f"symbolic.funs_name.{layer}"]
             for j, row in enumerate(names):

@@ -39,8 +39,12 @@ def has_jets(model: MultKAN, x: Tensor) -> bool:
 def hessian(model: MultKAN, x: Tensor) -> Tensor:
     """Differentiate the first output twice at x (batch, inputs): (batch, inputs, inputs).
 
-    The result can be differentiated in the parameters, any number of times.
+    The result can be differentiated in the parameters, any number of times. From now on the
+    network's splines pass the ends of their grids smoothly: for an equation in second derivatives
+    an end where they stop is a wall.
     """
+    for act, _ in model.parts():
+        act.smooth = True
     if model.save_act:
         model(x)
     else:

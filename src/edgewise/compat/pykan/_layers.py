@@ -47,7 +47,7 @@ def base_of(base_fun: Any) -> Callable[[Tensor], Tensor]:
 class KANLayer(nn.Module):
     r"""A layer of edges :math:`m\,(w_b\,b(x) + w_s\,\mathrm{spline}(x))`, with pykan's names.
 
-    Splines go on smoothly outside their grid, and then as lines; pykan's fall to zero there.
+    Splines go on linearly outside their grid; pykan's fall to zero there.
 
     Args:
         in_dim: The number of inputs.
@@ -75,6 +75,8 @@ class KANLayer(nn.Module):
         mask: The factor m (inputs, outputs).
         scale_base: The weights of the base function (inputs, outputs).
         scale_sp: The weights of the splines (inputs, outputs).
+        smooth: Whether second derivatives fade over half a cell outside the grid instead of ending
+            with it; `batch_hessian` asks for that.
 
     Raises:
         ConfigError: If a size, the grid or the degree makes no layer.
@@ -120,7 +122,7 @@ class KANLayer(nn.Module):
             raise ConfigError(f"grid_range is [low, high] with low < high, got {grid_range}.")
         self.in_dim, self.out_dim, self.num, self.k = in_dim, out_dim, num, k
         self.base_fun = base_of(base_fun)
-        self.grid_eps = grid_eps
+        self.grid_eps, self.smooth = grid_eps, False
         even = torch.linspace(low, high, num + 1).expand(in_dim, num + 1)
         self.grid = nn.Parameter(extend_grid(even, k).contiguous(), requires_grad=False)
         draw = torch.rand(num + 1, in_dim, out_dim, generator=generator)
@@ -167,17 +169,17 @@ class KANLayer(nn.Module):
         coef = ((self.mask * self.scale_sp).unsqueeze(-1) * self.coef).transpose(0, 1)
         weights = (self.mask * self.scale_base).T
         if self.base_fun is nn.functional.silu:
-            return spline_layer(x, coef, self.grid, self.k, weights, smooth=True)
-        y = spline_layer(x, coef, self.grid, self.k, smooth=True)
+            return spline_layer(x, coef, self.grid, self.k, weights, smooth=self.smooth)
+        y = spline_layer(x, coef, self.grid, self.k, smooth=self.smooth)
         return y if self.base_fun is zero else y + nn.functional.linear(self.base_fun(x), weights)
 
     def dense(self, x: Tensor, order: int = 0) -> list[Tensor]:
         """Evaluate all splines at x, and their derivatives up to `order` (batch, inputs, basis)."""
-        return dense_splines(x, self.grid, self.k, order, smooth=True)
+        return dense_splines(x, self.grid, self.k, order, smooth=self.smooth)
 
     def local(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
         """Evaluate those that are not zero, as `local_splines` does."""
-        return local_splines(x, self.grid, self.k, order, smooth=True)
+        return local_splines(x, self.grid, self.k, order, smooth=self.smooth)
 
     def edges(self, x: Tensor, coef: Tensor, order: int) -> Tensor:
         """Evaluate splines with these coefficients (inputs, outputs, basis), and derivatives.
@@ -185,7 +187,7 @@ class KANLayer(nn.Module):
         Returns:
             (derivatives, batch, outputs, inputs).
         """
-        return spline_edges(x, coef.transpose(0, 1), self.grid, self.k, order, smooth=True)
+        return spline_edges(x, coef.transpose(0, 1), self.grid, self.k, order, smooth=self.smooth)
 
     @torch.no_grad()
     def update_grid_from_samples(self, x: Tensor, mode: str = "sample") -> None:
@@ -502,7 +504,7 @@ def project(at: Tensor, y: Tensor, grid: Tensor, k: int, weight: Tensor | None =
     """
     kind = y.dtype
     at, y, grid = at.double(), y.double(), grid.double()
-    matrix = dense_splines(at, grid, k, smooth=True)[0].transpose(0, 1)  # (inputs, points, basis)
+    matrix = dense_splines(at, grid, k)[0].transpose(0, 1)  # (inputs, points, basis)
     target = y.transpose(0, 1)  # (inputs, points, outputs)
     if weight is not None:
         root = weight.double().T.unsqueeze(-1)

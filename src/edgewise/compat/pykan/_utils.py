@@ -229,6 +229,9 @@ def batch_hessian(
     Returns:
         (batch, inputs, inputs).
 
+    The second derivatives of a KAN go through its layers with the values, and from the first call
+    on its splines pass the ends of their grids smoothly (`KANLayer.smooth`).
+
     Example:
         >>> from edgewise.compat.pykan import batch_hessian
         >>> batch_hessian(lambda x: x[:, [0]] * x[:, [1]], torch.tensor([[2.0, 3.0]]))
