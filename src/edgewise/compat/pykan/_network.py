@@ -695,14 +695,14 @@ def penalty(scales: Sequence[Tensor], lamb_l1: float, lamb_entropy: float) -> Te
     """The size of edges and the entropy of their shares at each node (2404.19756, section 2.5.1).
 
     Args:
-        scales: For each layer the sizes of edges (outputs, inputs).
+        scales: For each layer the sizes of edges (outputs, inputs), or of nodes.
         lamb_l1: The weight of the sum of sizes.
         lamb_entropy: The weight of entropies, in bits.
     """
     total = torch.zeros(())
     for size in scales:
         total = total.to(size) + lamb_l1 * size.sum()
-        for side in (1, 0):
+        for side in reversed(range(size.ndim)):
             share = size / (size.sum(side, keepdim=True) + 1)
             entropy = -(share * torch.log2(share + 1e-4)).sum(side).mean()
             total = total + lamb_entropy * entropy

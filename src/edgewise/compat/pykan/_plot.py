@@ -12,6 +12,7 @@ from torch import Tensor
 from edgewise._errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
+    from edgewise.compat.pykan._mlp import MLP
     from edgewise.compat.pykan._network import MultKAN
 
 _CURVES = 200
@@ -231,7 +232,7 @@ def save_frame(
 
 
 def tree(
-    self: MultKAN,
+    self: MultKAN | MLP,
     x: Tensor | None = None,
     in_var: Sequence[Any] | None = None,
     style: str = "tree",
@@ -240,7 +241,7 @@ def tree(
     skip_sep_test: bool = False,
     verbose: bool = False,
 ) -> Any:
-    """Draw the structure of what the network computes as a tree, see `plot_tree`."""
+    """Draw how the inputs are combined: see `plot_tree`."""
     from edgewise.compat.pykan._hypothesis import plot_tree
 
     return plot_tree(
