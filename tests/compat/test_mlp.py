@@ -1,5 +1,7 @@
 """The perceptron, against pykan 0.2.8's own numbers."""
 
+import math
+
 import pytest
 import torch
 
@@ -126,8 +128,18 @@ def test_draws(model: MLP) -> None:
 
     for metric in ("w", "act", "fa"):
         figure = model.plot(metric=metric)
-        assert len(figure.axes[0].lines) == 2 * 3 + 3
+        drawn = {str(line.get_gid()): line for line in figure.axes[0].lines}
+        wires = [name for name in drawn if name.startswith("wire")]
+        assert len(wires) == 2 * 3 + 3
+        if metric == "w":
+            for o, i in ((0, 1), (1, 0), (2, 1)):
+                weight = float(model.w[0][o, i].detach())
+                assert drawn[f"wire-0-{i}-{o}"].get_color() == ("blue" if weight > 0 else "red")
+                opacity = math.tanh(3 * abs(weight))
+                assert drawn[f"wire-0-{i}-{o}"].get_alpha() == pytest.approx(opacity)
         plt.close(figure)
+    with pytest.raises(ConfigError, match="metric"):
+        model.plot(metric="b")
 
 
 def test_seeds_nothing() -> None:

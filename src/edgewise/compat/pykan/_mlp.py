@@ -11,11 +11,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from edgewise._errors import ConfigError
+from edgewise._nodes import Nodes
+from edgewise._types import Edge
 from edgewise.compat.pykan import _plot
 from edgewise.compat.pykan._layers import exchanged
 from edgewise.compat.pykan._lbfgs import LBFGS
 from edgewise.compat.pykan._network import deviation, penalty
+from edgewise.compat.pykan._pictures import draw_network
 from edgewise.compat.pykan._surgery import check_hidden, length, shortening
+from edgewise.plot._diagram import strongest
+from edgewise.plot._layout import Row
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -338,11 +343,18 @@ class MLP(nn.Module):
         """
         if metric not in ("w", "act", "fa"):
             raise ConfigError(f"metric is one of w, act, fa, got {metric!r}.")
-        from edgewise.compat.pykan._pictures import draw_perceptron
-
-        return draw_perceptron(
-            self.width, [p.detach().cpu() for p in self._parts(metric)], beta, scale
-        )
+        rows = []
+        for depth, part in enumerate(self._parts(metric)):
+            signed = {
+                Edge(depth, i, o): value
+                for o, row in enumerate(part.tolist())
+                for i, value in enumerate(row)
+            }
+            sizes = {e: abs(value) for e, value in signed.items()}
+            colors = {e: "blue" if value > 0 else "red" for e, value in signed.items()}
+            rows.append(Row(Nodes(self.width[depth + 1]), sizes, colors=colors))
+        shown = [_plot.opacities(strongest(row.scores, 0.0), beta) for row in rows]
+        return draw_network(self.width[0], rows, shown, scale=scale)
 
     tree = _plot.tree
 

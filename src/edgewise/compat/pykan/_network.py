@@ -20,7 +20,7 @@ from edgewise.compat.pykan import (
     _surgery,
     _symbolic,
 )
-from edgewise.compat.pykan._layers import KANLayer, Symbolic_KANLayer, base_of
+from edgewise.compat.pykan._layers import KANLayer, Symbolic_KANLayer, base_of, symbolic_mask
 
 METRICS = (
     "edge_forward_spline_n",
@@ -716,15 +716,6 @@ def coefficients(coefs: Sequence[Tensor], lamb_coef: float, lamb_coefdiff: float
         total = total.to(coef) + lamb_coef * coef.abs().mean(1).sum()
         total = total + lamb_coefdiff * coef.diff(dim=-1).abs().mean(1).sum()
     return total
-
-
-def symbolic_mask(layer: Symbolic_KANLayer) -> Tensor:
-    """Which edges (outputs, inputs) have a function other than zero."""
-    there = layer.mask != 0
-    for j, i in layer.active():
-        if layer.funs_name[j][i] == "0":
-            there[j, i] = False
-    return there
 
 
 def _widths(width: Any) -> list[list[int]]:

@@ -1,41 +1,62 @@
-"""The drawings of the compat modules: a perceptron, and the tree of a function."""
+"""The drawings of the compat modules: a network, and the tree of a function."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from edgewise._errors import require
+from edgewise._types import Edge
+from edgewise.plot._diagram import draw_edges, draw_names, draw_nodes, draw_note, left_out
+from edgewise.plot._layout import Row, arrange
+from edgewise.plot._sheet import Sheet
 
 
-def draw_perceptron(
-    width: Sequence[int], parts: Sequence[Tensor], beta: float, scale: float
+def draw_network(
+    inputs: int,
+    rows: list[Row],
+    shown: list[dict[Edge, float]],
+    *,
+    names: tuple[Sequence[Any] | None, Sequence[Any] | None] = (None, None),
+    title: str | None = None,
+    ticks: bool = False,
+    scale: float = 1.0,
+    varscale: float = 1.0,
 ) -> Any:
-    """Draw layers of nodes from the bottom to the top, with an edge for each weight."""
-    import matplotlib.pyplot as plt
+    """Draw a network on a figure of pyplot.
 
-    figure, axes = plt.subplots(figsize=(3 * scale, 1.5 * len(parts) * scale))
-    for level, count in enumerate(width):
-        places = [(i + 0.5) / count for i in range(count)]
-        size = (70 * scale / max(width)) ** 2 * 0.5
-        axes.scatter(places, [0.5 * level] * count, s=size, color="black", zorder=2)
-    for level, part in enumerate(parts):
-        outputs, inputs = part.shape
-        for o in range(outputs):
-            for i in range(inputs):
-                value = float(part[o, i])
-                axes.plot(
-                    [(o + 0.5) / outputs, (i + 0.5) / inputs],
-                    [0.5 * (level + 1), 0.5 * level],
-                    lw=0.5 * scale,
-                    alpha=math.tanh(beta * abs(value)),
-                    color="blue" if value > 0 else "red",
-                    zorder=1,
-                )
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.05, 0.5 * len(parts) + 0.05))
-    axes.axis("off")
-    return figure
+    Args:
+        inputs: The number of inputs.
+        rows: Its layers.
+        shown: For each layer the edges that are drawn, and how opaque they are.
+        names: Of inputs and of outputs, texts or SymPy expressions.
+        title: A title.
+        ticks: Whether the ranges of curves are written on their sides.
+        scale: The size of the picture.
+        varscale: The size of names.
+    """
+    plt = require("matplotlib.pyplot", "plot")
+    sheet = Sheet(plt.figure(dpi=100 * scale, facecolor="white"))
+    layout = arrange(inputs, rows, shown)
+    draw_edges(sheet, layout, rows, shown, ticks=ticks)
+    draw_nodes(sheet, layout)
+    for depth, letter, given in zip((0, len(rows)), "xy", names, strict=True):
+        words = None if given is None else list(map(_text, given))
+        draw_names(sheet, layout, depth, words, letter, mathematics=True, scale=varscale)
+    draw_note(sheet, left_out(inputs, layout, rows, shown))
+    if title is not None:
+        left, _, right, top = sheet.bounds()
+        sheet.text((left + right) / 2, top + 0.15, title, ha="center", va="bottom", size=14)
+    return sheet.finish()
+
+
+def _text(name: Any) -> str:
+    """A name as matplotlib writes it."""
+    if isinstance(name, str):
+        return name
+    import sympy
+
+    return f"${sympy.latex(name)}$"
 
 
 def draw_tree(
