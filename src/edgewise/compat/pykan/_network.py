@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, DataError, ShapeError
+from edgewise._nodes import Nodes
 from edgewise.compat.pykan import (
     _attribution,
     _checkpoints,
@@ -216,6 +217,10 @@ class MultKAN(nn.Module):
         if isinstance(self.mult_arity, int):
             return [self.mult_arity] * self.width[layer][1]
         return list(self.mult_arity[layer])
+
+    def nodes(self, layer: int) -> Nodes:
+        """Give the nodes of a layer of nodes, and which subnodes each of them has."""
+        return Nodes(self.width[layer][0], self.arities(layer))
 
     @property
     def width_in(self) -> list[int]:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from edgewise._errors import ConfigError, require
-from edgewise._nodes import Nodes
 from edgewise._types import Edge
 from edgewise.compat.pykan._layers import symbolic_mask
 from edgewise.compat.pykan._pictures import draw_network
@@ -118,11 +117,10 @@ def _rows(model: MultKAN, metric: str, sample: bool) -> list[Row]:
             if named[j, i]:
                 colors[e] = "purple" if numeric[j, i] else "red"
                 words |= {} if numeric[j, i] else {e: symbolic.funs_name[j][i]}
-        nodes = Nodes(model.width[layer + 1][0], model.arities(layer + 1))
         came, domain = model.acts[layer], act.grid[:, act.k : -act.k][:, [0, -1]]
         curves = unit_curves(lambda x, layer=layer: _edges(model, layer, x), came, domain)
         went = (came.cpu(), model.spline_postacts[layer].cpu()) if sample else None
-        rows.append(Row(nodes, scores, curves, colors, words, went))
+        rows.append(Row(model.nodes(layer + 1), scores, curves, colors, words, went))
     return rows
 
 
