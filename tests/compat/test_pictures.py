@@ -107,6 +107,26 @@ def test_samples_lie_on_the_curves_and_ticks_are_the_ends_of_the_data() -> None:
         assert float(word.replace("−", "-")) == pytest.approx(float(end), rel=0.06, abs=1e-3)
 
 
+def test_a_crowded_layer_shows_its_strongest_edges_and_the_functions() -> None:
+    model = KAN(width=[2, 40, 20, 1], seed=0)
+    model(rows())
+    model.attribute()
+    j, i = divmod(int(model.edge_scores[1].flatten().argsort()[-150]), 40)
+    model.fix_symbolic(1, i, j, "sin", verbose=False)
+    figure = model.plot(beta=1e6)
+    scores = model.edge_scores[1].detach().flatten()
+    strongest = [divmod(int(at), 40) for at in scores.argsort()[-200:]]
+    assert (j, i) in strongest
+    wires, curves = (
+        {key for key in artists(figure, kind) if key.startswith("1-")} for kind in ("wire", "curve")
+    )
+    assert wires == {f"1-{i}-{j}" for j, i in strongest}
+    assert curves == {f"1-{i}-{j}" for j, i in [*strongest[-29:], (j, i)]}
+    note = next(text for text in figure.axes[0].texts if text.get_gid() == "note").get_text()
+    assert "600 edges below" in note
+    assert set(artists(figure, "lock")) == {f"1-{i}-{j}"}
+
+
 def test_pictures_of_a_fit_are_of_one_size(tmp_path: Path) -> None:
     x = rows(100)
     y = x[:, [0]] ** 2  # the other input fades

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgewise._types import Edge
 from edgewise.plot._curves import Curves
-from edgewise.plot._layout import CURVES, WIDE, Frame, Layout, Row, least_gap
+from edgewise.plot._layout import CURVES, WIDE, Frame, Layout, Row, arrange, least_gap
 from edgewise.plot._sheet import Sheet
 from edgewise.plot._style import GRAY, INK, PALE, Point
 
@@ -28,17 +28,55 @@ def strongest(scores: dict[Edge, float], faint: float | None) -> dict[Edge, floa
     return {e: scores[e] for e in ranked if scores[e] >= faint}
 
 
-def draw_edges(
+def draw(
+    sheet: Sheet,
+    inputs: int,
+    rows: list[Row],
+    shown: list[dict[Edge, float]],
+    names: Sequence[Sequence[str] | None],
+    *,
+    legend: str | None = None,
+    ticks: bool = False,
+    mathematics: bool = False,
+    scale: float = 1.0,
+) -> Layout:
+    """Draw a network.
+
+    Args:
+        sheet: Where to draw.
+        inputs: The number of inputs.
+        rows: The layers.
+        shown: For each layer the edges that are drawn, and how opaque they are.
+        names: What inputs and outputs are called; x_1, x_2, ... and y where it is not given.
+        legend: What stands below if the word of an edge had no room; without it neither words nor
+            what is left out are written.
+        ticks: Whether the ends of curves' ranges are written.
+        mathematics: Whether names are read as mathematics between dollars.
+        scale: The size of names.
+
+    Returns:
+        Where everything is.
+    """
+    layout = arrange(inputs, rows, shown)
+    lost = _draw_edges(sheet, layout, rows, shown, legend is not None, ticks)
+    _draw_nodes(sheet, layout)
+    for depth, letter, given in zip((0, len(rows)), "xy", names, strict=True):
+        _draw_names(sheet, layout, depth, given, letter, mathematics, scale)
+    if legend is not None:
+        _draw_note(sheet, _left_out(inputs, layout, rows, shown) + [legend] * (lost > 0))
+    return layout
+
+
+def _draw_edges(
     sheet: Sheet,
     layout: Layout,
     rows: list[Row],
     shown: list[dict[Edge, float]],
-    *,
-    named: bool = True,
-    ticks: bool = False,
+    worded: bool,
+    ticks: bool,
 ) -> int:
     """Draw wires, frames and curves; tell how many words had no room."""
-    unnamed = 0
+    lost = 0
     for row, kept in zip(rows, shown, strict=True):
         for e, alpha in kept.items():
             key, wire = f"{e.layer}-{e.source}-{e.target}", layout.wires[e]
@@ -48,15 +86,15 @@ def draw_edges(
                 behind = 1.0 if row.curves is None else BEHIND
                 alone = {**style, "alpha": behind * alpha, "lw": 0.5, "zorder": alpha / 2}
                 sheet.line(wire, f"wire-{key}", **alone)
-                unnamed += word is not None
+                lost += word is not None
                 continue
             thin = 0.55 + 0.4 * frame.side
             sheet.line(wire, f"wire-{key}", lw=thin, zorder=1 + alpha / 2, **style)
             if len(layout.frames) < len(layout.wires):  # lines may pass behind
                 sheet.square(frame, f"ground-{key}", lw=0, color="white", zorder=1.8)
             square = sheet.square(frame, f"frame-{key}", lw=0.7, fill=False, zorder=2, **style)
-            written = named and word is not None and _draw_word(sheet, frame, key, word, style)
-            unnamed += word is not None and not written
+            written = worded and word is not None and _draw_word(sheet, frame, key, word, style)
+            lost += word is not None and not written
             strip = 0.1 if written else 0.0
             line = points(frame, row.curves.heights[:, e.target, e.source], strip=strip)
             thick = min(1.3, 0.7 + frame.side)
@@ -68,7 +106,7 @@ def draw_edges(
                 sheet.line(dots, f"samples-{key}", **dotted).set(clip_path=square)
             if ticks:
                 _draw_ticks(sheet, frame, row.curves, e, strip, style)
-    return unnamed
+    return lost
 
 
 def points(
@@ -127,7 +165,7 @@ def _draw_word(sheet: Sheet, frame: Frame, key: str, word: str, style: dict[str,
     return False
 
 
-def draw_nodes(sheet: Sheet, layout: Layout) -> None:
+def _draw_nodes(sheet: Sheet, layout: Layout) -> None:
     """Draw dots: plain for inputs, with a plus for sums, with a cross for products."""
     room = {
         depth: least_gap(x for (row, _), (x, _) in layout.nodes.items() if row == depth)
@@ -155,27 +193,16 @@ def _draw_dot(sheet: Sheet, at: Point, key: str, size: float, color: str, sign: 
         sheet.line([at], f"{kind}-{key}", **style)
 
 
-def draw_names(
+def _draw_names(
     sheet: Sheet,
     layout: Layout,
     depth: int,
     names: Sequence[str] | None,
     letter: str,
-    *,
-    mathematics: bool = False,
-    scale: float = 1.0,
+    mathematics: bool,
+    scale: float,
 ) -> None:
-    """Write names below the inputs or above the outputs, slanted where they are long.
-
-    Args:
-        sheet: Where to write.
-        layout: Where the nodes are.
-        depth: The layer of nodes.
-        names: Their names.
-        letter: What they are called otherwise.
-        mathematics: Whether names are read as mathematics between dollars.
-        scale: The size of the letters.
-    """
+    """Write names below the inputs or above the outputs, slanted where they are long."""
     places = {i: at for (layer, i), at in layout.nodes.items() if layer == depth}
     texts, above, room = [], depth > 0, least_gap(x for x, _ in places.values())
     stride = max(1, math.ceil(_LETTER / room))  # no more names than there is room for
@@ -197,16 +224,15 @@ def draw_names(
             text.set(ha="left" if above else "right", va="center" if steep else text.get_va())
 
 
-def draw_note(sheet: Sheet, lines: list[str]) -> None:
+def _draw_note(sheet: Sheet, lines: list[str]) -> None:
     """Write below the picture what a reader should know."""
-    if not lines:
-        return
-    left, bottom, right, _ = sheet.bounds()
-    words = ("  ·  " if right - left > 5 else "\n").join(lines)
-    sheet.text(left, bottom - 0.12, words, size=9, color=GRAY, va="top", gid="note")
+    if lines:
+        left, bottom, right, _ = sheet.bounds()
+        words = ("  ·  " if right - left > 5 else "\n").join(lines)
+        sheet.text(left, bottom - 0.12, words, size=9, color=GRAY, va="top", gid="note")
 
 
-def left_out(
+def _left_out(
     inputs: int, layout: Layout, rows: list[Row], shown: list[dict[Edge, float]]
 ) -> list[str]:
     """Say what is not in the picture."""
@@ -216,10 +242,8 @@ def left_out(
     idle, edges = nodes - len(layout.nodes), sum(len(row.scores) for row in rows)
     lines = []
     if lost:
-        least = _above(max(lost))
-        lines.append(
-            f"{len(lost):,} edge{'s' * (len(lost) > 1)} below {least:.2g} not drawn (of {edges:,})"
-        )
+        least, many = _above(max(lost)), "s" * (len(lost) > 1)
+        lines.append(f"{len(lost):,} edge{many} below {least:.2g} not drawn (of {edges:,})")
     if 0 < len(layout.frames) < len(layout.wires):
         lines.append(f"curves on the {CURVES} strongest edges of a layer")
     if idle:

@@ -11,15 +11,7 @@ from edgewise._fit import FitResult, Step
 from edgewise._network import KAN
 from edgewise._types import Edge
 from edgewise.plot._curves import checked
-from edgewise.plot._diagram import (
-    BEHIND,
-    draw_edges,
-    draw_names,
-    draw_nodes,
-    points,
-    strongest,
-)
-from edgewise.plot._layout import arrange
+from edgewise.plot._diagram import BEHIND, draw, points, strongest
 from edgewise.plot._network import check_names, opacities, rows_of, scores_of
 from edgewise.plot._reel import Film
 from edgewise.plot._scale import set_log_scale
@@ -94,18 +86,14 @@ def film(
     shown = [opacities(strongest(row, faint), beta) for row in most]
     sheet = Sheet()
     rows = rows_of(models[-1], x, most)
-    layout = arrange(models[-1].in_features, rows, shown)
-    draw_edges(sheet, layout, rows, shown, named=False)
-    draw_nodes(sheet, layout)
-    draw_names(sheet, layout, 0, names, "x")
-    draw_names(sheet, layout, len(shown), output_names, "y")
+    layout = draw(sheet, models[-1].in_features, rows, shown, (names, output_names))
     figure = sheet.finish()
     artists = {str(artist.get_gid()): artist for artist in sheet.axes.get_children()}
     marks = None
     if isinstance(fitted, FitResult):
         marks = _add_errors(figure, sheet, steps, fitted.measure)
 
-    def draw(number: int) -> None:
+    def show(number: int) -> None:
         for row, drawn in zip(rows_of(models[number], x, every[number]), shown, strict=True):
             seen = opacities(row.scores, beta)
             for e in drawn:
@@ -123,8 +111,8 @@ def film(
         if marks is not None:
             marks(kept[number])
 
-    draw(0)
-    return Film(figure, draw, len(models), rate=rate)
+    show(0)
+    return Film(figure, show, len(models), rate=rate)
 
 
 def _taken(fitted: FitResult | Sequence[KAN]) -> tuple[list[KAN], tuple[Step, ...]]:

@@ -14,15 +14,8 @@ from edgewise._network import KAN, trace
 from edgewise._prune import attribute
 from edgewise._types import Edge
 from edgewise.plot._curves import checked, evaluate, unit_curves
-from edgewise.plot._diagram import (
-    draw_edges,
-    draw_names,
-    draw_nodes,
-    draw_note,
-    left_out,
-    strongest,
-)
-from edgewise.plot._layout import Row, arrange
+from edgewise.plot._diagram import draw, strongest
+from edgewise.plot._layout import Row
 from edgewise.plot._sheet import Sheet
 from edgewise.plot._style import LOCKED, Figure
 
@@ -86,15 +79,8 @@ def network(
     rows = rows_of(model, x, scores_of(model, x))
     shown = [opacities(strongest(row.scores, faint), beta) for row in rows]
     sheet = Sheet()
-    layout = arrange(model.in_features, rows, shown)
-    unnamed = draw_edges(sheet, layout, rows, shown)
-    draw_nodes(sheet, layout)
-    draw_names(sheet, layout, 0, names, "x")
-    draw_names(sheet, layout, len(shown), output_names, "y")
-    note = left_out(model.in_features, layout, rows, shown)
-    if unnamed:
-        note.append("orange: locked to a primitive")
-    draw_note(sheet, note)
+    legend = "orange: locked to a primitive"
+    draw(sheet, model.in_features, rows, shown, (names, output_names), legend=legend)
     return sheet.finish()
 
 

@@ -17,7 +17,6 @@ from edgewise.compat.pykan import _plot
 from edgewise.compat.pykan._layers import exchanged
 from edgewise.compat.pykan._lbfgs import LBFGS
 from edgewise.compat.pykan._network import deviation, penalty
-from edgewise.compat.pykan._pictures import draw_network
 from edgewise.compat.pykan._surgery import check_hidden, length, shortening
 from edgewise.plot._diagram import strongest
 from edgewise.plot._layout import Row
@@ -354,7 +353,7 @@ class MLP(nn.Module):
             colors = {e: "blue" if value > 0 else "red" for e, value in signed.items()}
             rows.append(Row(Nodes(self.width[depth + 1]), sizes, colors=colors))
         shown = [_plot.opacities(strongest(row.scores, 0.0), beta) for row in rows]
-        return draw_network(self.width[0], rows, shown, scale=scale)
+        return _plot.draw_network(self.width[0], rows, shown, scale=scale)
 
     tree = _plot.tree
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from edgewise._errors import ConfigError, require
 from edgewise._types import Edge
 from edgewise.compat.pykan._layers import symbolic_mask
-from edgewise.compat.pykan._pictures import draw_network
 from edgewise.plot._curves import unit_curves
-from edgewise.plot._diagram import MOST, strongest
+from edgewise.plot._diagram import MOST, draw, strongest
 from edgewise.plot._layout import Row
+from edgewise.plot._sheet import Sheet
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._mlp import MLP
@@ -136,6 +136,49 @@ def _edges(model: MultKAN, layer: int, x: Tensor) -> Tensor:
 def opacities(scores: dict[Edge, float], beta: float) -> dict[Edge, float]:
     """How opaque edges of these scores are."""
     return {e: math.tanh(beta * score) for e, score in scores.items()}
+
+
+def draw_network(
+    inputs: int,
+    rows: list[Row],
+    shown: list[dict[Edge, float]],
+    *,
+    names: tuple[Sequence[Any] | None, Sequence[Any] | None] = (None, None),
+    title: str | None = None,
+    ticks: bool = False,
+    scale: float = 1.0,
+    varscale: float = 1.0,
+) -> Any:
+    """Draw a network on a figure of pyplot.
+
+    Args:
+        inputs: The number of inputs.
+        rows: Its layers.
+        shown: For each layer the edges that are drawn, and how opaque they are.
+        names: Of inputs and of outputs, texts or SymPy expressions.
+        title: A title.
+        ticks: Whether the ranges of curves are written on their sides.
+        scale: The size of the picture.
+        varscale: The size of names.
+    """
+    plt = require("matplotlib.pyplot", "plot")
+    sheet = Sheet(plt.figure(dpi=100 * scale, facecolor="white"))
+    words = [given and list(map(_text, given)) for given in names]
+    look: dict[str, Any] = {"ticks": ticks, "mathematics": True, "scale": varscale}
+    draw(sheet, inputs, rows, shown, words, legend="red: fixed to a function", **look)
+    if title is not None:
+        left, _, right, top = sheet.bounds()
+        sheet.text((left + right) / 2, top + 0.15, title, ha="center", va="bottom", size=14)
+    return sheet.finish()
+
+
+def _text(name: Any) -> str:
+    """A name as matplotlib writes it."""
+    if isinstance(name, str):
+        return name
+    import sympy
+
+    return f"${sympy.latex(name)}$"
 
 
 def get_fun(self: MultKAN, l: int, i: int, j: int) -> tuple[Any, Any]:
