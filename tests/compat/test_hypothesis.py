@@ -1,5 +1,7 @@
 """Tests of structure, on functions whose structure is known."""
 
+from typing import Any
+
 import pytest
 import sympy
 import torch
@@ -133,14 +135,38 @@ def test_tree(capsys: pytest.CaptureFixture[str]) -> None:
     assert arities == [[2, 2, 2, 2], [2, 2], [2]]
     assert properties == [["GS"] * 4, ["GS"] * 2, ["Add"]]
     figure = _hypothesis.plot_tree(nested, x, in_var=[f"q_{i}" for i in range(8)])
-    words = [text.get_text() for text in figure.axes[0].texts]
-    assert [w for w in words if "q" in w] == [f"$q_{{{i}}}$" for i in range(8)]
-    assert "+" in words
+    assert figure is plt.gcf()
+    words = _words(figure)
+    assert words["input"] == [f"$q_{{{i}}}$" for i in range(8)]
+    assert words["operation"].count("+") == 1
+    assert words["operation"].count("f(+)") == 6
     plt.close(figure)
     figure = _hypothesis.plot_tree(nested, x, style="box", skip_sep_test=True)
+    assert _words(figure)["operation"] == ["f"] * 7
     plt.close(figure)
     with pytest.raises(ConfigError, match="style"):
         _hypothesis.plot_tree(nested, x, style="round")
+
+
+def _words(figure: Any) -> dict[str, list[str]]:
+    """The texts of a tree by what they say, from the left and from below."""
+    found: dict[str, list[str]] = {}
+    for text in figure.axes[0].texts:
+        found.setdefault(str(text.get_gid()).partition("-")[0], []).append(text.get_text())
+    return found
+
+
+@pytest.mark.parametrize(("sep_th", "sign"), [(1e-1, "+"), (1e-5, "f")])
+def test_joins_are_tested_up_to_their_own_score(sep_th: float, sign: str) -> None:
+    import matplotlib.pyplot as plt
+
+    def nearly_a_sum(x: torch.Tensor) -> torch.Tensor:
+        return x[:, [0]] ** 2 + x[:, [1]] ** 3 + 3e-3 * torch.sin(x[:, [0]] * x[:, [1]])
+
+    x = torch.rand(200, 2, dtype=torch.float64) * 2 - 1
+    figure = _hypothesis.plot_tree(nearly_a_sum, x, sym_th=1e-4, sep_th=sep_th)
+    assert _words(figure)["operation"] == [sign]
+    plt.close(figure)
 
 
 def test_perceptron_has_a_tree() -> None:

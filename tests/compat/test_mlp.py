@@ -1,5 +1,7 @@
 """The perceptron, against pykan 0.2.8's own numbers."""
 
+import math
+
 import pytest
 import torch
 
@@ -47,6 +49,32 @@ def test_swapping_keeps_the_function(model: MLP) -> None:
     assert float(model.connection_cost) <= cost
     with pytest.raises(ConfigError, match="hidden"):
         model.swap(0, 0, 1)
+    with pytest.raises(ConfigError, match="hidden"):
+        model.auto_swap_l(2)
+    with pytest.raises(ConfigError, match="Positions"):
+        model.swap(1, 0, 3)
+
+
+def test_swapping_undoes_the_order_that_crosses_all_edges() -> None:
+    model = MLP([4, 4, 4])
+    with torch.no_grad():
+        for weight in model.w:
+            weight.copy_(torch.eye(4).flip(0))
+    assert float(model.connection_cost) == pytest.approx(2 * (0.75 + 0.25 + 0.25 + 0.75))
+    model.auto_swap()
+    assert float(model.connection_cost) == 0
+    assert all(torch.equal(weight, torch.eye(4)) for weight in model.w)
+
+
+def test_a_copy_shares_nothing_and_has_not_seen_anything(model: MLP) -> None:
+    model.attribute()
+    twin = model.copy()
+    assert twin.cache_data is None
+    assert not twin.acts
+    assert len(model.edge_scores) == 2
+    with torch.no_grad():
+        twin.w[0].zero_()
+    assert float(model.w[0].detach().abs().sum()) > 0
 
 
 @pytest.mark.parametrize(("opt", "lr", "steps"), [("LBFGS", 1.0, 15), ("Adam", 1e-2, 300)])
@@ -85,6 +113,8 @@ def test_what_is_refused(model: MLP) -> None:
     dataset = {"train_input": X, "train_label": X, "test_input": X, "test_label": X}
     with pytest.raises(ConfigError, match="AdamW"):
         model.fit(dataset, opt="AdamW")
+    with pytest.raises(ConfigError, match="display_metrics"):
+        model.fit(dataset, display_metrics=["accuracy"])
     with pytest.raises(ConfigError, match="reg_metric"):
         model.reg("b", 1.0, 1.0)
     with pytest.raises(ConfigError, match="act is one of"):
@@ -98,8 +128,18 @@ def test_draws(model: MLP) -> None:
 
     for metric in ("w", "act", "fa"):
         figure = model.plot(metric=metric)
-        assert len(figure.axes[0].lines) == 2 * 3 + 3
+        drawn = {str(line.get_gid()): line for line in figure.axes[0].lines}
+        wires = [name for name in drawn if name.startswith("wire")]
+        assert len(wires) == 2 * 3 + 3
+        if metric == "w":
+            for o, i in ((0, 1), (1, 0), (2, 1)):
+                weight = float(model.w[0][o, i].detach())
+                assert drawn[f"wire-0-{i}-{o}"].get_color() == ("blue" if weight > 0 else "red")
+                opacity = math.tanh(3 * abs(weight))
+                assert drawn[f"wire-0-{i}-{o}"].get_alpha() == pytest.approx(opacity)
         plt.close(figure)
+    with pytest.raises(ConfigError, match="metric"):
+        model.plot(metric="b")
 
 
 def test_seeds_nothing() -> None:

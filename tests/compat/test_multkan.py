@@ -383,25 +383,6 @@ def test_own_loops_train() -> None:
     assert float(closure().detach()) < 0.2 * first
 
 
-def test_pictures_come_back_and_are_written_only_where_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    monkeypatch.chdir(tmp_path)
-    model = KAN(width=[2, [1, 1], 1], seed=0)
-    model(rows())
-    figure = model.plot(beta=1e4, in_vars=["a", "b"], out_vars=[sympy.Symbol("y")], title="A title")
-    assert len(figure.axes) == 1 + model.n_edge
-    inputs, outputs = model.get_fun(0, 0, 0)
-    assert (np.diff(inputs) >= 0).all()
-    assert outputs.shape == (50,)
-    assert list(tmp_path.iterdir()) == []
-    model.plot(folder="pictures")
-    assert (tmp_path / "pictures" / "network.png").exists()
-    matplotlib.pyplot.close("all")
-
-
 def test_float64_inputs_suit_a_float32_network() -> None:
     torch.set_default_dtype(torch.float32)
     model = KAN(width=[2, 1])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,22 +28,41 @@ def evaluate(layer: KANLayer, points: Tensor) -> Tensor:
     return layer.edges(points.to(dtype=like.dtype, device=like.device)).double().cpu()
 
 
-def unit_curves(layer: KANLayer, came: Tensor) -> Tensor:
-    """Every edge over the range of its data, as heights from 0 to 1: (points, sums, inputs)."""
+class Curves(NamedTuple):
+    """The functions of a layer's edges over the ranges of their data, and where their plots end."""
+
+    heights: Tensor  # (points, sums, inputs): from the bottom, 0, to the top, 1
+    low: Tensor  # (inputs,)
+    high: Tensor  # (inputs,)
+    bottom: Tensor  # (sums, inputs)
+    top: Tensor  # (sums, inputs)
+
+
+def unit_curves(edges: Callable[[Tensor], Tensor], came: Tensor, domain: Tensor) -> Curves:
+    """Give every edge of a layer over the range of its data.
+
+    Args:
+        edges: The functions, from points (points, inputs) to float64 (points, sums, inputs).
+        came: The data (batch, inputs).
+        domain: The ranges to take where the data are constant (inputs, 2).
+    """
     least, most = _range(came)
-    low, high = layer.basis.domain.unbind(-1)
+    low, high = domain.unbind(-1)
     constant = most <= least
     least, most = torch.where(constant, low, least), torch.where(constant, high, most)
     share = torch.linspace(0, 1, _POINTS, dtype=came.dtype, device=came.device).unsqueeze(-1)
-    values = evaluate(layer, least * (1 - share) + most * share)
-    bottom, top = limits(layer, values, came)
+    values = edges(least * (1 - share) + most * share)
+    bottom, top = limits(edges, values, came)
     size = torch.maximum(bottom.abs(), top.abs())
     flat = top - bottom <= 100 * torch.finfo(came.dtype).eps * size  # what rounding leaves
     heights = (values - bottom) / torch.where(flat, torch.ones_like(size), top - bottom)
-    return torch.where(flat & torch.isfinite(values), 0.5, heights)
+    heights = torch.where(flat & torch.isfinite(values), 0.5, heights)
+    return Curves(heights, least, most, bottom, top)
 
 
-def limits(layer: KANLayer, values: Tensor, came: Tensor | None) -> tuple[Tensor, Tensor]:
+def limits(
+    edges: Callable[[Tensor], Tensor], values: Tensor, came: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Where the plots of curves begin and end: (sums, inputs) each.
 
     A pole between two samples must not flatten the rest, so the data tell how far is far.
@@ -50,7 +70,7 @@ def limits(layer: KANLayer, values: Tensor, came: Tensor | None) -> tuple[Tensor
     bottom, top = _range(values)
     if came is None:
         return bottom, top
-    data_bottom, data_top = _range(evaluate(layer, came))
+    data_bottom, data_top = _range(edges(came))
     slack = (data_top - data_bottom) / 2
     bottom = torch.where(slack > 0, torch.maximum(bottom, data_bottom - slack), bottom)
     top = torch.where(slack > 0, torch.minimum(top, data_top + slack), top)

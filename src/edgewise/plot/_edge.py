@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -96,8 +97,9 @@ def _draw_function(
     seen = [] if came is None else finite(came[:, edge.source]).tolist()
     covered = [low, high, *seen] if lock is None or len(set(seen)) < 2 else seen
     points = torch.linspace(min(covered), max(covered), 401, dtype=torch.float64)
-    values = evaluate(layer, points.unsqueeze(-1).expand(-1, layer.in_features))
-    bottom, top = (float(end[edge.target, edge.source]) for end in limits(layer, values, came))
+    edges = partial(evaluate, layer)
+    values = edges(points.unsqueeze(-1).expand(-1, layer.in_features))
+    bottom, top = (float(end[edge.target, edge.source]) for end in limits(edges, values, came))
     if top > bottom:
         axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom))
     color, within = LOCKED, torch.ones_like(points).bool()

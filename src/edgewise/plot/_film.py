@@ -8,25 +8,15 @@ from typing import Any
 
 from edgewise._errors import ConfigError, ShapeError
 from edgewise._fit import FitResult, Step
-from edgewise._network import KAN, trace
+from edgewise._network import KAN
 from edgewise._types import Edge
-from edgewise.plot._curves import checked, unit_curves
-from edgewise.plot._layout import arrange
-from edgewise.plot._network import (
-    BEHIND,
-    check_names,
-    draw_edges,
-    draw_names,
-    draw_nodes,
-    opacity,
-    points,
-    scores_of,
-    strongest,
-)
+from edgewise.plot._curves import checked
+from edgewise.plot._diagram import BEHIND, draw, points, strongest
+from edgewise.plot._network import check_names, opacities, rows_of, scores_of
 from edgewise.plot._reel import Film
 from edgewise.plot._scale import set_log_scale
 from edgewise.plot._sheet import Sheet
-from edgewise.plot._style import DATA, FONT, GRAY, INK, LOCKED, TEXT, Axes, Figure
+from edgewise.plot._style import DATA, FONT, GRAY, INK, TEXT, Axes, Figure
 
 _BELOW = 2.1  # inches for the errors
 _LEAST = 5.0  # inches: no film is less wide
@@ -93,43 +83,36 @@ def film(
         for depth, row in enumerate(scores):
             for e, score in row.items():
                 most[depth][e] = max(score, most[depth].get(e, 0.0))
-    shown = [strongest(row, faint) for row in most]
+    shown = [opacities(strongest(row, faint), beta) for row in most]
     sheet = Sheet()
-    layout = arrange(models[-1], shown)
-    draw_edges(sheet, layout, models[-1], x, shown, beta, named=False)
-    draw_nodes(sheet, layout)
-    draw_names(sheet, layout, 0, names, "x")
-    draw_names(sheet, layout, len(shown), output_names, "y")
+    rows = rows_of(models[-1], x, most)
+    layout = draw(sheet, models[-1].in_features, rows, shown, (names, output_names))
     figure = sheet.finish()
     artists = {str(artist.get_gid()): artist for artist in sheet.axes.get_children()}
     marks = None
     if isinstance(fitted, FitResult):
         marks = _add_errors(figure, sheet, steps, fitted.measure)
 
-    def draw(number: int) -> None:
-        model = models[number]
-        for depth, came in enumerate(trace(model, x).inputs):
-            layer, _ = model.parts()[depth]
-            curves, locks = unit_curves(layer, came), dict(layer.locked())
-            for e in shown[depth]:
+    def show(number: int) -> None:
+        for row, drawn in zip(rows_of(models[number], x, every[number]), shown, strict=True):
+            seen = opacities(row.scores, beta)
+            for e in drawn:
                 key = f"{e.layer}-{e.source}-{e.target}"
-                score = every[number][depth].get(e)
-                style = {
-                    "alpha": 0.0 if score is None else opacity(score, beta),  # off: not to be seen
-                    "color": LOCKED if (e.target, e.source) in locks else INK,
-                }
+                alpha, color = seen.get(e, 0.0), row.colors.get(e, INK)  # 0: off, not to be seen
                 behind = BEHIND if e not in layout.frames else 1.0
-                artists[f"wire-{key}"].set(**{**style, "alpha": behind * style["alpha"]})
-                if e in layout.frames:
-                    artists[f"frame-{key}"].set(alpha=style["alpha"], edgecolor=style["color"])
-                    line = points(layout.frames[e], curves[:, e.target, e.source], 0.0)
+                artists[f"wire-{key}"].set(alpha=behind * alpha, color=color)
+                if e in layout.frames and row.curves is not None:
+                    artists[f"frame-{key}"].set(alpha=alpha, edgecolor=color)
+                    line = points(layout.frames[e], row.curves.heights[:, e.target, e.source])
                     across, height = zip(*line, strict=True)
-                    artists[f"curve-{key}"].set(xdata=across, ydata=height, **style)
+                    artists[f"curve-{key}"].set(
+                        xdata=across, ydata=height, alpha=alpha, color=color
+                    )
         if marks is not None:
             marks(kept[number])
 
-    draw(0)
-    return Film(figure, draw, len(models), rate=rate)
+    show(0)
+    return Film(figure, show, len(models), rate=rate)
 
 
 def _taken(fitted: FitResult | Sequence[KAN]) -> tuple[list[KAN], tuple[Step, ...]]:

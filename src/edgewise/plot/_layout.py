@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from edgewise._layer import KANLayer
-from edgewise._network import KAN, Nodes
+from torch import Tensor
+
+from edgewise._nodes import Nodes
 from edgewise._types import Edge
+from edgewise.plot._curves import Curves
 from edgewise.plot._style import Point
 
 CROWDED = 60  # a layer that shows more edges has curves on some only
@@ -19,6 +21,29 @@ WIDE = 40  # a layer of more edges leaves faint ones out, one of more nodes thos
 _WIDTH = 15.0  # inches: the width of a wide network
 _PLOT, _SMALL = 0.58, 0.28  # inches: the side of a plot, with much room and with little
 _PRODUCT = 0.36  # inches from the factors of a product up to it
+_PLAIN = 1.0  # inches from one layer of nodes to the next where no edge has a curve
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer of edges and the nodes that they enter, of any kind of network.
+
+    Attributes:
+        nodes: The nodes.
+        scores: How much each edge that is on carries.
+        curves: Their functions; without any, edges are plain lines.
+        colors: The edges that are not drawn in ink.
+        words: What is written on the plots of some.
+        samples: What came into the layer (batch, inputs) and what went out of its edges (batch,
+            sums, inputs), to be drawn as dots.
+    """
+
+    nodes: Nodes
+    scores: dict[Edge, float]
+    curves: Curves | None = None
+    colors: dict[Edge, str] = field(default_factory=dict)
+    words: dict[Edge, str] = field(default_factory=dict)
+    samples: tuple[Tensor, Tensor] | None = None
 
 
 class Frame(NamedTuple):
@@ -49,13 +74,18 @@ class Layout:
     live: set[tuple[int, int]]
 
 
-def arrange(model: KAN, shown: list[dict[Edge, float]]) -> Layout:
-    """Find a place for every node and plot."""
-    parts = model.parts()
-    counts = [model.in_features, *(len(after) for _, after in parts)]
-    last = len(parts)
-    left = {(e.layer, e.source) for row in shown for e in row}
-    entered = {(e.layer + 1, parts[e.layer][1].of_sum(e.target)) for row in shown for e in row}
+def arrange(inputs: int, rows: list[Row], shown: list[dict[Edge, float]]) -> Layout:
+    """Find a place for every node and plot.
+
+    Args:
+        inputs: The number of inputs.
+        rows: The layers.
+        shown: For each layer the edges that are drawn, and how opaque they are.
+    """
+    counts = [inputs, *(len(row.nodes) for row in rows)]
+    last = len(rows)
+    left = {(e.layer, e.source) for kept in shown for e in kept}
+    entered = {(e.layer + 1, rows[e.layer].nodes.of_sum(e.target)) for kept in shown for e in kept}
     live = (entered | {(0, i) for i in range(counts[0])}) & (
         left | {(last, i) for i in range(counts[-1])}
     )
@@ -65,7 +95,7 @@ def arrange(model: KAN, shown: list[dict[Edge, float]]) -> Layout:
         [i for i in range(n) if (depth, i) in left | entered | named]
         for depth, n in enumerate(counts)
     ]
-    plotted = [_with_curves(row, parts[depth][0]) for depth, row in enumerate(shown)]
+    plotted = [_with_curves(row, kept) for row, kept in zip(rows, shown, strict=True)]
     width = _width(max(map(len, plotted)), max(map(len, present)))
     across = {
         (depth, i): width * (k + 0.5) / len(row)
@@ -74,28 +104,30 @@ def arrange(model: KAN, shown: list[dict[Edge, float]]) -> Layout:
     }
     layout = Layout({(0, i): (across[0, i], 0.0) for i in present[0]}, {}, {}, {}, live)
     y = 0.0
-    for depth, (_, after) in enumerate(parts):
-        targets = {e: across[depth + 1, after.of_sum(e.target)] for e in shown[depth]}
+    for depth, row in enumerate(rows):
+        targets = {e: across[depth + 1, row.nodes.of_sum(e.target)] for e in shown[depth]}
         # the lines of two edges cross once if their ends are in opposite order, and else not at all
         order = sorted(plotted[depth], key=lambda e: _between(across[e[:2]], targets[e], e))
         y = _place_plots(layout, order, [across[depth, e.source] for e in order], width, y)
-        y += _gap([layout.wires[e][-1][0] - targets[e] for e in order])
+        runs = [layout.wires[e][-1][0] - targets[e] for e in order]
+        y += _PLAIN if row.curves is None else _gap(runs)
         for e in targets.keys() - plotted[depth]:
             layout.wires[e] = [layout.nodes[e.layer, e.source]]
         columns = {i: across[depth + 1, i] for i in present[depth + 1]}
-        sums = _place_nodes(layout, depth + 1, after, columns, y)
+        sums = _place_nodes(layout, depth + 1, row.nodes, columns, y)
         for e in targets:
             layout.wires[e].append(sums[e.target])
-        y += _PRODUCT if len(after) > after.sums else 0.0
+        y += _PRODUCT if row.nodes.products else 0.0
     return layout
 
 
-def _with_curves(shown: dict[Edge, float], layer: KANLayer) -> set[Edge]:
-    """The edges of a layer that have room for a curve: all, or locked ones and the strongest."""
+def _with_curves(row: Row, shown: dict[Edge, float]) -> set[Edge]:
+    """The edges of a layer that have room for a curve: all, or colored ones and the strongest."""
+    if row.curves is None:
+        return set()
     if len(shown) <= CROWDED:
         return set(shown)
-    locked = {(i, o) for (o, i), _ in layer.locked()}
-    ranked = sorted(shown, key=lambda e: (e[1:] in locked, shown[e]), reverse=True)
+    ranked = sorted(shown, key=lambda e: (e in row.colors, shown[e]), reverse=True)
     return set(ranked[:CURVES])
 
 
@@ -158,7 +190,7 @@ def _place_nodes(
     layout: Layout, depth: int, nodes: Nodes, across: dict[int, float], y: float
 ) -> dict[int, Point]:
     """Put nodes in a row, product nodes above their factors, and tell where each sum is."""
-    top = y + (_PRODUCT if len(nodes) > nodes.sums else 0.0)
+    top = y + (_PRODUCT if nodes.products else 0.0)
     room, sums = least_gap(across.values()), {}
     for i, x in across.items():
         layout.nodes[depth, i] = x, top
@@ -166,7 +198,7 @@ def _place_nodes(
             sums[i] = x, top
             continue
         entering = nodes.sums_of(i)
-        apart = min(0.44, 0.52 * room) / (len(entering) - 1)
+        apart = min(0.44, 0.52 * room) / max(1, len(entering) - 1)
         first = x - apart * (len(entering) - 1) / 2
         places = [(first + k * apart, y) for k in range(len(entering))]
         sums.update(zip(entering, places, strict=True))

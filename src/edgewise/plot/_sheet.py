@@ -11,10 +11,15 @@ from edgewise.plot._style import FONT, TEXT, Figure, Point, new_figure
 
 
 class Sheet:
-    """A sheet to draw on in inches, which takes the size of what is on it in the end."""
+    """A sheet to draw on in inches, which takes the size of what is on it in the end.
 
-    def __init__(self) -> None:
-        self.figure: Figure = new_figure(6, 4)
+    Args:
+        figure: The figure to draw on, an empty one; a new one if not given.
+    """
+
+    def __init__(self, figure: Figure | None = None) -> None:
+        self.figure: Figure = new_figure(6, 4) if figure is None else figure
+        self.figure.set_size_inches(6, 4)
         self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, 6), ylim=(0, 4))
         self.axes.set_axis_off()
         self._corners: list[Point] = []

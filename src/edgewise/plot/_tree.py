@@ -41,38 +41,49 @@ def tree(structure: Structure) -> Figure:
         >>> [text.get_text() for text in figure.axes[0].texts]
         ['$x_{1}$', '$x_{2}$', '×']
     """
-    leaves = [*structure.inputs, *structure.idle]
-    if not leaves:
+    if not structure.inputs and not structure.idle:
         raise ConfigError("A tree needs at least one input, got none.")
+    figure, axes = new_axes(*size_of(structure))
+    draw_tree(axes, structure)
+    return figure
+
+
+def size_of(structure: Structure) -> tuple[float, float]:
+    """The width and height of a tree's picture in inches."""
+    columns = len(structure.inputs) + len(structure.idle)
+    return 0.9 + _COLUMN * columns, 0.8 + _ROW * (structure.depth + 1)
+
+
+def draw_tree(axes: Axes, structure: Structure, marker: str = "o") -> None:
+    """Draw a tree on axes; the marker is what stands for an operation."""
+    leaves = [*structure.inputs, *structure.idle]
     columns, levels = len(leaves), structure.depth + 1
-    figure, axes = new_axes(0.9 + _COLUMN * columns, 0.8 + _ROW * levels)
     axes.set_axis_off()
     axes.set_xlim(-0.75, columns - 0.25)
     axes.set_ylim(-0.5, max(levels - 0.4, 0.5))
     where = {i: float(column) for column, i in enumerate(leaves)}
     if structure.operation != "constant":
-        x, y = _node(axes, structure, where)
+        x, y = _node(axes, structure, where, marker)
         foot = y + (0.2 if structure.operation == "input" else 0.0)
         axes.plot([x, x], [foot, y + 0.45], color=INK, lw=1.2, zorder=1, gid="output")
     for i in structure.idle:
         _name(axes, where[i], structure.names[i], i, GRAY)
-    return figure
 
 
-def _node(axes: Axes, node: Structure, where: dict[int, float]) -> tuple[float, float]:
+def _node(axes: Axes, node: Structure, where: dict[int, float], marker: str) -> tuple[float, float]:
     """Draw a node and all below; tell where it is."""
     if node.operation == "input":
         i = node.inputs[0]
         _name(axes, where[i], node.names[i], i, INK)
         return where[i], 0.0
-    ends = [_node(axes, part, where) for part in node.parts]
+    ends = [_node(axes, part, where, marker) for part in node.parts]
     x = sum(end[0] for end in ends) / len(ends)
     y = float(node.depth)
     for part, (end, low) in zip(node.parts, ends, strict=True):
         start = low + (0.2 if part.operation == "input" else 0.0)
         axes.plot([end, x], [start, y], color=INK, lw=1.2, zorder=1, gid="branch")
     color = {"add": DATA, "multiply": DATA, "inside": LOCKED}.get(node.operation, GRAY)
-    axes.plot(x, y, "o", ms=25, mfc=color, mec="white", mew=2, zorder=2, clip_on=False)
+    axes.plot(x, y, marker, ms=25, mfc=color, mec="white", mew=2, zorder=2, clip_on=False)
     multiplies = node.formula is not None and not node.formula.is_Add
     sign = "f(×)" if multiplies else _SIGNS[node.operation]
     size = 17 if len(sign) == 1 else 10.5

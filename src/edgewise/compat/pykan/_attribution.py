@@ -40,20 +40,14 @@ def backward_scores(
     start = torch.ones(count).to(like) if out_score is None else out_score.to(like)
     nodes, subnodes, edges = [torch.diag(start)], [], []
     for layer in range(depth, 0, -1):
-        score = nodes[-1].index_select(1, owners(model, layer).to(like.device))
+        factors = [1] * model.width[layer][0] + model.arities(layer)
+        score = nodes[-1].repeat_interleave(torch.tensor(factors, device=like.device), 1)
         spread = sums[layer - 1]
         share = torch.where(spread > 0, score / spread.clamp_min(1e-300), 0.0)
         subnodes.append(score)
         edges.append(share.unsqueeze(-1) * sizes[layer - 1])
         nodes.append(edges[-1].sum(1))
     return Scores(nodes[::-1], subnodes[::-1], edges[::-1])
-
-
-def owners(model: MultKAN, layer: int) -> Tensor:
-    """Tell to which node each subnode of a layer of nodes belongs."""
-    sums = model.width[layer][0]
-    counts = [1] * sums + model.arities(layer)
-    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
 
 def attribute(

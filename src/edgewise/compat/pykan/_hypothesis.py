@@ -7,16 +7,20 @@ units of the function change, where pykan's do not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from edgewise import science
-from edgewise._errors import ConfigError
+from edgewise._errors import ConfigError, require
 from edgewise.compat.pykan._utils import batch_hessian, batch_jacobian
+from edgewise.plot._tree import draw_tree, size_of
+from edgewise.science import Structure
 
 _OPERATIONS = {"add": "add", "mul": "multiply"}
+_WORDS: dict[str, Any] = {"Add": "add", "Mul": "multiply", "GS": "inside", "": "function"}
 
 
 def detect_separability(
@@ -267,14 +271,17 @@ def get_molecule(
         >>> get_molecule(f, x, verbose=False)
         [[[0], [1], [2], [3]], [[0, 1], [2, 3]], [[0, 1, 2, 3]]]
     """
-    found = science.structure(model, x, tolerance=sym_th)
+    levels = _levels(science.structure(model, x, tolerance=sym_th))
+    if verbose:
+        print(*levels, sep="\n")
+    return levels
+
+
+def _levels(found: Structure) -> list[list[list[int]]]:
     idle = [[i] for i in found.idle]
     levels = [[list(node.inputs) for node in level] + idle for level in found.levels]
-    levels = levels if len(levels) > 1 else [[[i] for i in range(x.shape[1])], levels[0]]
+    levels = levels if len(levels) > 1 else [[[i] for i in range(len(found.names))], levels[0]]
     levels[-1] = [[i for group in levels[-1] for i in group]]
-    if verbose:
-        for level in levels:
-            print(level)
     return levels
 
 
@@ -325,13 +332,13 @@ def plot_tree(
     skip_sep_test: bool = False,
     verbose: bool = False,
 ) -> Any:
-    """Draw how inputs are combined.
+    """Draw how inputs are combined, as `edgewise.plot.tree` does.
 
     Args:
         model: A KAN, an MLP or a function from (batch, inputs) to (batch, 1).
         x: Points (batch, inputs).
         in_var: The names of the inputs, as texts or SymPy symbols.
-        style: "tree" draws sums and products as lines, "box" each group as a box.
+        style: "tree" draws each group as a disc, "box" as a box.
         sym_th: Up to which relative score a group enters through one number.
         sep_th: Up to which relative score parts separate.
         skip_sep_test: Leave the joins open, which is faster.
@@ -348,16 +355,29 @@ def plot_tree(
     count = x.shape[1]
     if in_var is not None and len(in_var) != count:
         raise ConfigError(f"There are {len(in_var)} names for {count} inputs.")
-    import sympy
+    found = science.structure(model, x, names=in_var, tolerance=sym_th)
+    if verbose:
+        print(*_levels(found), sep="\n")
+    found = _joined(found, None if skip_sep_test else (model, x, sep_th))
+    plt = require("matplotlib.pyplot", "plot")
+    figure = plt.figure(figsize=size_of(found), layout="constrained", facecolor="white")
+    draw_tree(figure.add_subplot(), found, "o" if style == "tree" else "s")
+    return figure
 
-    symbols = [sympy.Symbol(f"x_{i + 1}") for i in range(count)] if in_var is None else in_var
-    symbols = [sympy.Symbol(s) if isinstance(s, str) else s for s in symbols]
-    names = [sympy.latex(symbol) for symbol in symbols]
-    levels = get_molecule(model, x, sym_th=sym_th, verbose=verbose)
-    arities, properties = get_tree_node(model, x, levels, sep_th=sep_th, skip_test=skip_sep_test)
-    from edgewise.compat.pykan._pictures import draw_tree
 
-    return draw_tree(names, levels, arities, properties, style)
+def _joined(node: Structure, test: tuple[Any, Tensor, float] | None, top: bool = True) -> Structure:
+    """Test again the joins that a tree leaves open, up to another score; or leave all open."""
+    if not node.parts:
+        return node
+    parts = tuple(_joined(part, test, top=False) for part in node.parts)
+    if test is None:
+        return replace(node, parts=parts, operation="function", formula=None)
+    operation = node.operation
+    if operation == "function":
+        model, x, threshold = test
+        groups = [list(part.inputs) for part in parts]
+        operation = _WORDS[_join(model, x, groups, threshold, top)]
+    return replace(node, parts=parts, operation=operation)
 
 
 def _alone(

@@ -530,6 +530,15 @@ def along(inner: Tensor, num: int) -> Tensor:
     return inner[:, left] * (1 - share) + inner[:, left + 1] * share
 
 
+def symbolic_mask(layer: Symbolic_KANLayer) -> Tensor:
+    """Which edges (outputs, inputs) have a function other than zero."""
+    there = layer.mask != 0
+    for j, i in layer.active():
+        if layer.funs_name[j][i] == "0":
+            there[j, i] = False
+    return there
+
+
 def indices(chosen: Any, count: int) -> Tensor:
     """Read a list or tensor of positions."""
     index = torch.as_tensor(chosen, dtype=torch.long).reshape(-1)

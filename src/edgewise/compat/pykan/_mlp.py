@@ -6,13 +6,20 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from edgewise._errors import ConfigError
+from edgewise._nodes import Nodes
+from edgewise._types import Edge
+from edgewise.compat.pykan import _plot
+from edgewise.compat.pykan._layers import exchanged
 from edgewise.compat.pykan._lbfgs import LBFGS
+from edgewise.compat.pykan._network import deviation, penalty
+from edgewise.compat.pykan._surgery import check_hidden, length, shortening
+from edgewise.plot._diagram import strongest
+from edgewise.plot._layout import Row
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -23,6 +30,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
 }
 METRICS = ("w", "act", "fa", "a")
+_RESULTS = ("train_loss", "test_loss", "reg")
 
 
 class MLP(nn.Module):
@@ -68,7 +76,7 @@ class MLP(nn.Module):
         self.act_fun = ACTIVATIONS[act]() if isinstance(act, str) else act
         self.save_act = save_act
         self.cache_data: Tensor | None = None
-        self.acts: list[Tensor] | None = None
+        self.acts: list[Tensor] = []
         self.acts_scale: list[Tensor] = []
         self.wa_forward: list[Tensor] = []
         self.node_scores: list[Tensor] = []
@@ -82,16 +90,14 @@ class MLP(nn.Module):
         self.device = self.w[0].device
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what passes have left, which may hang on a graph that cannot be copied."""
+        kept = ("acts", "acts_scale", "wa_forward", "node_scores", "edge_scores")
+        return {**self.__dict__, "cache_data": None, **{name: [] for name in kept}}
+
     def copy(self) -> MLP:
         """Give a copy that shares nothing, without what the last forward pass kept."""
-        kept = self.cache_data, self.acts, self.acts_scale, self.wa_forward
-        scores = self.node_scores, self.edge_scores
-        self.cache_data, self.acts, self.acts_scale, self.wa_forward = None, None, [], []
-        self.node_scores, self.edge_scores = [], []
-        twin = copy.deepcopy(self)
-        self.cache_data, self.acts, self.acts_scale, self.wa_forward = kept
-        self.node_scores, self.edge_scores = scores
-        return twin
+        return copy.deepcopy(self)
 
     @property
     def w(self) -> list[Tensor]:
@@ -112,27 +118,30 @@ class MLP(nn.Module):
         self.acts, self.acts_scale, self.wa_forward = [], [], []
         for depth, layer in enumerate(self._layers()):
             if self.save_act:
-                scale = _spread(x)
+                scale = deviation(x)
                 self.acts.append(x)
                 self.acts_scale += [scale] if depth else []
                 self.wa_forward.append(scale * layer.weight)
             x = layer(x)
             x = self.act_fun(x) if depth < self.depth - 1 else x
         if self.save_act:
-            self.acts_scale.append(_spread(x))
+            self.acts_scale.append(deviation(x))
         return x
 
     def get_act(self, x: Tensor | dict[str, Tensor] | None = None) -> None:
         """Keep the activations of these inputs, of a dataset, or of the last forward pass."""
+        before, self.save_act = self.save_act, True
+        try:
+            self.forward(self._data(x))
+        finally:
+            self.save_act = before
+
+    def _data(self, x: Tensor | dict[str, Tensor] | None = None) -> Tensor:
         x = x["train_input"] if isinstance(x, dict) else x
         x = self.cache_data if x is None else x
         if x is None:
-            raise ConfigError("The model has not seen any inputs yet: give get_act some.")
-        before, self.save_act = self.save_act, True
-        try:
-            self.forward(x)
-        finally:
-            self.save_act = before
+            raise ConfigError("The model has not seen any inputs yet: give it some.")
+        return x
 
     def attribute(self) -> None:
         """Score nodes and edges backwards from the outputs: `node_scores`, `edge_scores`.
@@ -164,22 +173,17 @@ class MLP(nn.Module):
         """
         if reg_metric not in METRICS:
             raise ConfigError(f"reg_metric is one of {', '.join(METRICS)}, got {reg_metric!r}.")
-        if reg_metric == "fa":
+        sizes = [part.abs() for part in self._parts(reg_metric)]
+        return penalty(sizes, lamb_l1, lamb_entropy)
+
+    def _parts(self, metric: str) -> list[Tensor]:
+        """What a metric speaks of, by layer."""
+        if metric == "fa":
             self.attribute()
-        elif reg_metric != "w" and not self.acts:
+        elif metric != "w" and not self.acts:
             self.get_act()
-        parts = {
-            "w": self.w,
-            "act": self.wa_forward,
-            "fa": self.edge_scores,
-            "a": self.acts_scale,
-        }[reg_metric]
-        total = parts[0].new_zeros(())
-        for part in parts:
-            size = part.abs()
-            entropy = sum(_entropy(size, dim) for dim in range(size.ndim - 1, -1, -1))
-            total = total + lamb_l1 * size.sum() + lamb_entropy * entropy
-        return total
+        parts = {"w": self.w, "act": self.wa_forward, "fa": self.edge_scores, "a": self.acts_scale}
+        return parts[metric]
 
     get_reg = reg
 
@@ -243,7 +247,10 @@ class MLP(nn.Module):
             options |= {"tolerance_grad": 1e-32, "tolerance_change": 1e-32}
         optimizer = (LBFGS if opt == "LBFGS" else torch.optim.Adam)(self.parameters(), **options)
         names = [metric.__name__ for metric in metrics or ()]
-        results: dict[str, list[Any]] = {n: [] for n in ("train_loss", "test_loss", "reg", *names)}
+        results: dict[str, list[Any]] = {name: [] for name in (*_RESULTS, *names)}
+        unknown = [name for name in display_metrics or () if name not in results]
+        if unknown:
+            raise ConfigError(f"display_metrics are of {', '.join(results)}, got {unknown}.")
         saves, self.save_act = self.save_act, lamb != 0.0 and reg_metric != "w"
         try:
             bar = tqdm(range(steps), desc="description", ncols=100)
@@ -273,7 +280,10 @@ class MLP(nn.Module):
                 results["test_loss"].append(test.sqrt().cpu().numpy())
                 results["reg"].append(seen["reg"].detach().cpu().numpy())
                 if step % log == 0:
-                    bar.set_description(_shown(results, display_metrics))
+                    shown = display_metrics or _RESULTS
+                    bar.set_description(
+                        " | ".join(f"{n}: {float(results[n][-1]):.2e}" for n in shown)
+                    )
         finally:
             self.save_act = saves
         with torch.no_grad():
@@ -283,14 +293,7 @@ class MLP(nn.Module):
     @property
     def connection_cost(self) -> Tensor:
         """The length of the drawn edges, each times its absolute weight."""
-        total = self.w[0].new_zeros(())
-        for weight in self.w:
-            target, source = (
-                (torch.arange(n, dtype=weight.dtype, device=weight.device) + 0.5) / n
-                for n in weight.shape
-            )
-            total = total + ((target[:, None] - source).abs() * weight.detach().abs()).sum()
-        return total
+        return length([weight.detach().abs() for weight in self.w])
 
     def swap(self, l: int, i1: int, i2: int) -> None:
         """Exchange two nodes of a hidden layer; the function stays the same.
@@ -301,29 +304,22 @@ class MLP(nn.Module):
             i2: Another.
 
         Raises:
-            ConfigError: If the layer is no hidden one.
+            ConfigError: If there are no such nodes, or the layer is no hidden one.
         """
-        if not 0 < l < self.depth:
-            raise ConfigError(f"Only hidden layers, 1 to {self.depth - 1}, have nodes to swap.")
-        pair, other = [i1, i2], [i2, i1]
-        with torch.no_grad():
-            before, after = self._layers()[l - 1 : l + 1]
-            before.weight[pair], before.bias[pair] = before.weight[other], before.bias[other]
-            after.weight[:, pair] = after.weight[:, other]
+        check_hidden(l, self.depth)
+        order = exchanged(self.width[l], i1, i2)
+        before, after = self._layers()[l - 1 : l + 1]
+        before.weight.data, before.bias.data = before.weight.data[order], before.bias.data[order]
+        after.weight.data = after.weight.data[:, order]
         if self.cache_data is not None and self.acts:
             self.get_act()
 
     def auto_swap_l(self, l: int) -> None:
         """Exchange nodes of one hidden layer as long as that shortens the edges."""
-        for i in range(self.width[l]):
-            costs = []
-            for j in range(self.width[l]):
-                self.swap(l, i, j)
-                costs.append(float(self.connection_cost))
-                self.swap(l, i, j)
-            best = int(np.argmin(costs))
-            if costs[best] < costs[i]:
-                self.swap(l, i, best)
+        check_hidden(l, self.depth)
+        before, after = self.w[l - 1 : l + 1]
+        for i, j in shortening(before.abs(), after.abs(), self.width[l]):
+            self.swap(l, i, j)
 
     def auto_swap(self) -> None:
         """Exchange nodes of all hidden layers as long as that shortens the edges."""
@@ -346,53 +342,22 @@ class MLP(nn.Module):
         """
         if metric not in ("w", "act", "fa"):
             raise ConfigError(f"metric is one of w, act, fa, got {metric!r}.")
-        from edgewise.compat.pykan._pictures import draw_perceptron
+        rows = []
+        for depth, part in enumerate(self._parts(metric)):
+            signed = {
+                Edge(depth, i, o): value
+                for o, row in enumerate(part.tolist())
+                for i, value in enumerate(row)
+            }
+            sizes = {e: abs(value) for e, value in signed.items()}
+            colors = {e: "blue" if value > 0 else "red" for e, value in signed.items()}
+            rows.append(Row(Nodes(self.width[depth + 1]), sizes, colors=colors))
+        shown = [_plot.opacities(strongest(row.scores, 0.0), beta) for row in rows]
+        return _plot.draw_network(self.width[0], rows, shown, scale=scale)
 
-        if metric == "fa":
-            self.attribute()
-        elif metric == "act" and not self.acts:
-            self.get_act()
-        parts = {"w": self.w, "act": self.wa_forward, "fa": self.edge_scores}[metric]
-        return draw_perceptron(self.width, [p.detach().cpu() for p in parts], beta, scale)
-
-    def tree(
-        self,
-        x: Tensor | None = None,
-        in_var: Sequence[Any] | None = None,
-        style: str = "tree",
-        sym_th: float = 1e-3,
-        sep_th: float = 1e-1,
-        skip_sep_test: bool = False,
-        verbose: bool = False,
-    ) -> Any:
-        """Draw how the inputs are combined: see `plot_tree`."""
-        from edgewise.compat.pykan._hypothesis import plot_tree
-
-        x = self.cache_data if x is None else x
-        if x is None:
-            raise ConfigError("The model has not seen any inputs yet: give tree some.")
-        return plot_tree(self, x, in_var, style, sym_th, sep_th, skip_sep_test, verbose)
-
-
-def _spread(x: Tensor) -> Tensor:
-    """The standard deviation of each column, with a gradient that is finite at 0."""
-    return (x.var(0) + torch.finfo(x.dtype).tiny).sqrt()
-
-
-def _entropy(size: Tensor, dim: int) -> Tensor:
-    """The mean entropy of the shares along a dimension."""
-    share = size / (size.sum(dim, keepdim=True) + 1)
-    return -(share * (share + 1e-4).log2()).sum(dim).mean()
+    tree = _plot.tree
 
 
 def _draw(rows: int, size: int) -> Tensor | slice:
     """All rows, or some of them at random."""
     return slice(None) if size == rows else torch.randperm(rows)[:size]
-
-
-def _shown(results: dict[str, list[Any]], names: Sequence[str] | None) -> str:
-    names = names or ("train_loss", "test_loss", "reg")
-    for name in names:
-        if name not in results:
-            raise ConfigError(f"There is no metric {name!r}. There are {', '.join(results)}.")
-    return "| " + " | ".join(f"{name}: {float(results[name][-1]):.2e}" for name in names) + " | "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError, DataError, ShapeError
+from edgewise._nodes import Nodes
 from edgewise.compat.pykan import (
     _attribution,
     _checkpoints,
@@ -20,7 +21,7 @@ from edgewise.compat.pykan import (
     _surgery,
     _symbolic,
 )
-from edgewise.compat.pykan._layers import KANLayer, Symbolic_KANLayer, base_of
+from edgewise.compat.pykan._layers import KANLayer, Symbolic_KANLayer, base_of, symbolic_mask
 
 METRICS = (
     "edge_forward_spline_n",
@@ -216,6 +217,10 @@ class MultKAN(nn.Module):
         if isinstance(self.mult_arity, int):
             return [self.mult_arity] * self.width[layer][1]
         return list(self.mult_arity[layer])
+
+    def nodes(self, layer: int) -> Nodes:
+        """Give the nodes of a layer of nodes, and which subnodes each of them has."""
+        return Nodes(self.width[layer][0], self.arities(layer))
 
     @property
     def width_in(self) -> list[int]:
@@ -696,14 +701,14 @@ def penalty(scales: Sequence[Tensor], lamb_l1: float, lamb_entropy: float) -> Te
     """The size of edges and the entropy of their shares at each node (2404.19756, section 2.5.1).
 
     Args:
-        scales: For each layer the sizes of edges (outputs, inputs).
+        scales: For each layer the sizes of edges (outputs, inputs), or of nodes.
         lamb_l1: The weight of the sum of sizes.
         lamb_entropy: The weight of entropies, in bits.
     """
     total = torch.zeros(())
     for size in scales:
         total = total.to(size) + lamb_l1 * size.sum()
-        for side in (1, 0):
+        for side in reversed(range(size.ndim)):
             share = size / (size.sum(side, keepdim=True) + 1)
             entropy = -(share * torch.log2(share + 1e-4)).sum(side).mean()
             total = total + lamb_entropy * entropy
@@ -720,15 +725,6 @@ def coefficients(coefs: Sequence[Tensor], lamb_coef: float, lamb_coefdiff: float
         if lamb_coefdiff:
             total = total + lamb_coefdiff * coef.diff(dim=-1).abs().mean(1).sum()
     return total
-
-
-def symbolic_mask(layer: Symbolic_KANLayer) -> Tensor:
-    """Which edges (outputs, inputs) have a function other than zero."""
-    there = layer.mask != 0
-    for j, i in layer.active():
-        if layer.funs_name[j][i] == "0":
-            there[j, i] = False
-    return there
 
 
 def _widths(width: Any) -> list[list[int]]:

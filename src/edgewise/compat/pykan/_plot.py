@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,22 +10,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from edgewise._errors import ConfigError, MissingExtraError
+from edgewise._errors import ConfigError, require
+from edgewise._types import Edge
+from edgewise.compat.pykan._layers import symbolic_mask
+from edgewise.plot._curves import unit_curves
+from edgewise.plot._diagram import MOST, draw, strongest
+from edgewise.plot._layout import Row
+from edgewise.plot._sheet import Sheet
 
 if TYPE_CHECKING:
+    from edgewise.compat.pykan._mlp import MLP
     from edgewise.compat.pykan._network import MultKAN
 
-_CURVES = 200
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise MissingExtraError(
-            'plot needs matplotlib. Install it with: pip install "edgewise[plot]"'
-        ) from None
-    return plt
+_FAINTEST = 0.01  # edges that are less opaque are not drawn
 
 
 def plot(
@@ -42,8 +40,10 @@ def plot(
 ) -> Any:
     """Draw the network from the inputs, below, to the outputs, above.
 
-    An edge is as dark as its score: tanh(beta score). Splines are black, functions red, their sums
-    purple. Networks of more than 200 visible edges are drawn without curves.
+    An edge is as dark as its score: tanh(beta score). Splines are black, functions red and named
+    where there is room, their sums purple. Hidden nodes without visible edges are left out. Of a
+    layer with more than 60 visible edges, functions and the strongest have curves, 30 in all, the
+    others are plain lines; more than 200 are not drawn.
 
     Args:
         folder: Where to write the picture, `network.png`; nowhere if not given.
@@ -51,146 +51,134 @@ def plot(
         metric: "backward" (attribution), "forward_n" (an edge's deviation over its input's) or
             "forward_u" (its deviation).
         scale: The size of the picture.
-        tick: Whether curves have ticks.
+        tick: Whether the ranges of curves are written on their sides.
         sample: Whether to draw the data on the curves.
-        in_vars: Names of the inputs, texts or SymPy expressions.
-        out_vars: Names of the outputs.
+        in_vars: Names of the inputs, texts or SymPy expressions; x_1, x_2, ... if not given.
+        out_vars: Names of the outputs; y, or y_1, y_2, ... if not given.
         title: A title.
         varscale: The size of names.
 
     Returns:
         The matplotlib figure.
+
+    Raises:
+        ConfigError: If the metric is unknown, there is not one name for each input or output, or a
+            size is not positive.
     """
     if metric not in ("backward", "forward_n", "forward_u"):
         raise ConfigError(f"metric is 'backward', 'forward_n' or 'forward_u', got {metric!r}.")
+    for name, number in (("beta", beta), ("scale", scale), ("varscale", varscale)):
+        if not 0 < number < math.inf:
+            raise ConfigError(f"{name} is positive and finite, got {number}.")
     for name, names, count in (
         ("in_vars", in_vars, self.width_in[0]),
         ("out_vars", out_vars, self.width_in[-1]),
     ):
         if names is not None and len(names) != count:
             raise ConfigError(f"{name} has {len(names)} names, and the network needs {count}.")
-    plt = _pyplot()
-    self.need_acts()
-    if metric == "backward":
-        self.attribute()
-        scores = self.edge_scores or []
-    else:
-        scores = self.acts_scale if metric == "forward_n" else self.edge_actscale
-    widest = max(*self.width_in, *self.width_out)
-    size = max(4.0, 10 * scale), 5 * scale * self.depth + 1
-    figure = plt.figure(figsize=size)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-0.15, self.depth + 0.15)
-    axes.axis("off")
-    visible = []
-    for layer, score in enumerate(scores):
-        act, symbolic = self.parts()[layer]
-        alphas = torch.tanh(beta * score.detach()).cpu()
-        for j, i in ((act.mask.T != 0) | (symbolic.mask != 0)).nonzero().tolist():
-            alpha = float(alphas[j, i])
-            if alpha > 0.01:
-                visible.append((layer, i, j, alpha))
-    shown = [len([v for v in visible if v[0] == layer]) for layer in range(self.depth)]
-    curves = len(visible) <= _CURVES
-    seen = [0] * self.depth
-    for layer, i, j, alpha in visible:
-        spot = (seen[layer] + 0.5) / shown[layer]
-        seen[layer] += 1
-        color = _color(self, layer, i, j)
-        start = (i + 0.5) / self.width_in[layer]
-        end = (j + 0.5) / self.width_out[layer + 1]
-        line = {"color": color, "alpha": alpha, "lw": 2 * scale + 0.5, "zorder": 1}
-        if not curves:
-            axes.plot([start, end], [layer, layer + 0.8], **line)
-            continue
-        axes.plot([start, spot], [layer, layer + 0.3], **line)
-        axes.plot([spot, end], [layer + 0.5, layer + 0.8], **line)
-        _curve(self, figure, axes, (layer, i, j), spot, shown[layer], color, alpha, tick, sample)
-    _nodes(self, axes, scale, widest)
-    for names, level, shift in ((in_vars, 0, -0.1), (out_vars, self.depth, 0.08)):
-        for place, name in enumerate(names or ()):
-            text = f"${_latex(name)}$" if not isinstance(name, str) else name
-            axes.text(
-                (place + 0.5) / len(names or ()),
-                level + shift,
-                text,
-                ha="center",
-                va="center",
-                fontsize=14 * varscale,
-            )
-    if title is not None:
-        axes.text(0.5, self.depth + 0.13, title, ha="center", va="top", fontsize=14)
+    rows = _rows(self, metric, sample)
+    faint = math.atanh(_FAINTEST) / beta
+    figure = draw_network(
+        self.width_in[0],
+        rows,
+        [opacities(strongest(row.scores, faint), beta) for row in rows],
+        names=(in_vars, out_vars),
+        title=title,
+        ticks=tick,
+        scale=2 * scale,
+        varscale=varscale,
+    )
     if folder is not None:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target / "network.png", dpi=150)
+        figure.savefig(target / "network.png", dpi=300 * scale)
     return figure
 
 
-def _color(model: MultKAN, layer: int, i: int, j: int) -> str:
+def _rows(model: MultKAN, metric: str, sample: bool) -> list[Row]:
+    """Describe the layers of a network for a picture."""
+    model.need_acts()
+    assert model.acts is not None
+    if metric == "backward":
+        model.attribute()
+    by_metric = {
+        "backward": model.edge_scores or [],
+        "forward_n": model.acts_scale,
+        "forward_u": model.edge_actscale,
+    }
+    rows = []
+    for layer, (act, symbolic) in enumerate(model.parts()):
+        score = by_metric[metric][layer].detach().nan_to_num(0.0).tolist()
+        numeric, named = (act.mask.T != 0).cpu(), symbolic_mask(symbolic).cpu()
+        scores, colors, words = {}, {}, {}
+        for j, i in (numeric | named).nonzero().tolist():
+            e = Edge(layer, i, j)
+            scores[e] = score[j][i]
+            if named[j, i]:
+                colors[e] = "purple" if numeric[j, i] else "red"
+                words |= {} if numeric[j, i] else {e: symbolic.funs_name[j][i]}
+        came, domain = model.acts[layer], act.grid[:, act.k : -act.k][:, [0, -1]]
+        curves = unit_curves(lambda x, layer=layer: _edges(model, layer, x), came, domain)
+        went = (came.cpu(), model.spline_postacts[layer].cpu()) if sample else None
+        rows.append(Row(model.nodes(layer + 1), scores, curves, colors, words, went))
+    return rows
+
+
+@torch.no_grad()
+def _edges(model: MultKAN, layer: int, x: Tensor) -> Tensor:
+    """All edges of a layer at points (points, inputs)."""
     act, symbolic = model.parts()[layer]
-    if symbolic.mask[j, i] == 0:
-        return "black"
-    return "red" if act.mask[i, j] == 0 else "purple"
+    values = act(x)[2]
+    values = values + symbolic(x)[1] if model.symbolic_enabled else values
+    return values.double().cpu()
 
 
-def _curve(
-    model: MultKAN,
-    figure: Any,
-    axes: Any,
-    edge: tuple[int, int, int],
-    spot: float,
-    count: int,
-    color: str,
-    alpha: float,
-    tick: bool,
-    sample: bool,
-) -> None:
-    """Draw one edge's curve in a small box on its way."""
-    layer, i, j = edge
-    x, y = (values.detach().cpu() for values in model.edge_values(layer, i, j))
-    order = x.argsort()
-    low, high = axes.get_ylim()
-    half = min(0.45 / count, 0.06)
-    bottom = (layer + 0.3 - low) / (high - low)
-    box = figure.add_axes((spot - half, bottom, 2 * half, 0.2 / (high - low)))
-    box.patch.set_alpha(0.0)
-    box.plot(x[order], y[order], color=color, alpha=alpha, lw=1.5)
-    if sample:
-        box.plot(x[order], y[order], ".", color=color, alpha=alpha, ms=2)
-    if not tick:
-        box.set_xticks([])
-        box.set_yticks([])
-    else:
-        box.tick_params(labelsize=5)
-    for spine in box.spines.values():
-        spine.set_alpha(alpha)
-        spine.set_color(color)
+def opacities(scores: dict[Edge, float], beta: float) -> dict[Edge, float]:
+    """How opaque edges of these scores are."""
+    return {e: math.tanh(beta * score) for e, score in scores.items()}
 
 
-def _nodes(model: MultKAN, axes: Any, scale: float, widest: int) -> None:
-    size = max(10.0, min(60.0, 300 / widest)) * (scale + 0.5)
-    for layer, (sums, products) in enumerate(model.width):
-        count = sums + products
-        at = [(n + 0.5) / count for n in range(count)]
-        axes.scatter(at, [layer] * count, s=size, color="black", zorder=3)
-        if layer == 0:
-            continue
-        owner = 0
-        for n, factors in enumerate([1] * sums + model.arities(layer)):
-            for _ in range(factors):
-                sub = (owner + 0.5) / model.width_out[layer]
-                axes.plot([sub, at[n]], [layer - 0.2, layer], color="black", lw=1, zorder=1)
-                owner += 1
-            label = "+" if n < sums else "×"
-            axes.text(at[n] + 0.012, layer - 0.06, label, fontsize=8 + 4 * scale, va="center")
+def draw_network(
+    inputs: int,
+    rows: list[Row],
+    shown: list[dict[Edge, float]],
+    *,
+    names: tuple[Sequence[Any] | None, Sequence[Any] | None] = (None, None),
+    title: str | None = None,
+    ticks: bool = False,
+    scale: float = 1.0,
+    varscale: float = 1.0,
+) -> Any:
+    """Draw a network on a figure of pyplot.
+
+    Args:
+        inputs: The number of inputs.
+        rows: Its layers.
+        shown: For each layer the edges that are drawn, and how opaque they are.
+        names: Of inputs and of outputs, texts or SymPy expressions.
+        title: A title.
+        ticks: Whether the ranges of curves are written on their sides.
+        scale: The size of the picture.
+        varscale: The size of names.
+    """
+    plt = require("matplotlib.pyplot", "plot")
+    sheet = Sheet(plt.figure(dpi=100 * scale, facecolor="white"))
+    words = [given and list(map(_text, given)) for given in names]
+    look: dict[str, Any] = {"ticks": ticks, "mathematics": True, "scale": varscale}
+    draw(sheet, inputs, rows, shown, words, legend="red: fixed to a function", **look)
+    if title is not None:
+        left, _, right, top = sheet.bounds()
+        sheet.text((left + right) / 2, top + 0.15, title, ha="center", va="bottom", size=14)
+    return sheet.finish()
 
 
-def _latex(name: Any) -> str:
+def _text(name: Any) -> str:
+    """A name as matplotlib writes it."""
+    if isinstance(name, str):
+        return name
     import sympy
 
-    return sympy.latex(name)
+    return f"${sympy.latex(name)}$"
 
 
 def get_fun(self: MultKAN, l: int, i: int, j: int) -> tuple[Any, Any]:
@@ -198,7 +186,7 @@ def get_fun(self: MultKAN, l: int, i: int, j: int) -> tuple[Any, Any]:
     x, y = (values.detach().cpu() for values in self.edge_values(l, i, j))
     order = x.argsort()
     inputs, outputs = x[order].numpy(), y[order].numpy()
-    plt = _pyplot()
+    plt = require("matplotlib.pyplot", "plot")
     plt.figure(figsize=(3, 3))
     plt.plot(inputs, outputs, marker="o")
     return inputs, outputs
@@ -206,7 +194,7 @@ def get_fun(self: MultKAN, l: int, i: int, j: int) -> tuple[Any, Any]:
 
 def bars(scores: Tensor) -> Any:
     """Draw a bar for each input."""
-    plt = _pyplot()
+    plt = require("matplotlib.pyplot", "plot")
     count = len(scores)
     figure = plt.figure(figsize=(max(count, 2), 3))
     plt.bar(range(count), scores.detach().cpu().numpy())
@@ -222,16 +210,22 @@ def save_frame(
     in_vars: Sequence[Any] | None,
     out_vars: Sequence[Any] | None,
 ) -> None:
-    """Write the picture of a training step, `step`.jpg, for a film."""
+    """Write the picture of a training step, `step`.jpg, for a film.
+
+    Every edge that is on keeps its place in all of them, however faint it is.
+    """
+    rows = _rows(model, "backward", sample=False)
+    first = [dict(list(row.scores.items())[:MOST]) for row in rows]
+    shown = [opacities(scores, beta) for scores in first]
+    names = in_vars, out_vars
+    figure = draw_network(model.width_in[0], rows, shown, names=names, title=f"Step {step}")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    title = f"Step {step}"
-    figure = plot(model, beta=beta, in_vars=in_vars, out_vars=out_vars, title=title)
     figure.savefig(Path(folder) / f"{step}.jpg", dpi=100)
-    _pyplot().close(figure)
+    require("matplotlib.pyplot", "plot").close(figure)
 
 
 def tree(
-    self: MultKAN,
+    self: MultKAN | MLP,
     x: Tensor | None = None,
     in_var: Sequence[Any] | None = None,
     style: str = "tree",
@@ -240,7 +234,7 @@ def tree(
     skip_sep_test: bool = False,
     verbose: bool = False,
 ) -> Any:
-    """Draw the structure of what the network computes as a tree, see `plot_tree`."""
+    """Draw how the inputs are combined: see `plot_tree`."""
     from edgewise.compat.pykan._hypothesis import plot_tree
 
     return plot_tree(

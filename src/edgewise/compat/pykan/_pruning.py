@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from edgewise._errors import ConfigError
-from edgewise.compat.pykan._attribution import owners, scored
+from edgewise.compat.pykan._attribution import scored
 from edgewise.compat.pykan._layers import indices
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def with_nodes(model: MultKAN, keep: list[Tensor]) -> MultKAN:
 def _subnodes(model: MultKAN, layer: int, keep: list[Tensor]) -> Tensor:
     """List the subnodes of the nodes that are kept: those of a node stand together."""
     kept = keep[layer - 1] if layer < model.depth else torch.arange(model.width_in[-1])
-    owner = owners(model, layer)
-    return torch.cat([(owner == n).nonzero()[:, 0] for n in kept])
+    nodes = model.nodes(layer)
+    return torch.tensor([j for n in kept.tolist() for j in nodes.sums_of(n)])
 
 
 @torch.no_grad()
@@ -222,7 +222,7 @@ def remove_node(
     if not 0 <= l <= self.depth or not 0 <= i < count:
         raise ConfigError(f"There is no node ({l}, {i}).")
     if mode in ("all", "down") and l > 0:
-        subnodes = [i] if mode == "down" else (owners(self, l) == i).nonzero()[:, 0].tolist()
+        subnodes = [i] if mode == "down" else list(self.nodes(l).sums_of(i))
         act, symbolic = self.parts()[l - 1]
         act.mask.data[:, subnodes] = 0.0
         symbolic.mask.data[subnodes] = 0.0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewise._errors import ConfigError
-from edgewise.compat.pykan._attribution import attribute, owners, scored
+from edgewise.compat.pykan._attribution import attribute, scored
 from edgewise.compat.pykan._layers import (
     KANLayer,
     Symbolic_KANLayer,
@@ -17,6 +17,7 @@ from edgewise.compat.pykan._layers import (
     indices,
 )
 from edgewise.compat.pykan._pruning import with_nodes
+from edgewise.compat.pykan._utils import distances
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -31,8 +32,7 @@ def swap(self: MultKAN, l: int, i1: int, i2: int, log_history: bool = True) -> N
     Raises:
         ConfigError: If there are no such nodes, or one sums and the other multiplies.
     """
-    if not 1 <= l < self.depth:
-        raise ConfigError(f"Hidden layers are 1 to {self.depth - 1}, got l={l}.")
+    check_hidden(l, self.depth)
     i1, i2 = int(i1), int(i2)
     order = exchanged(self.width_in[l], i1, i2)
     sums = self.width[l][0]
@@ -54,45 +54,61 @@ def swap(self: MultKAN, l: int, i1: int, i2: int, log_history: bool = True) -> N
         self.log_history("swap")
 
 
+def check_hidden(l: int, depth: int) -> None:
+    """Refuse a layer that is not hidden."""
+    if not 1 <= l < depth:
+        raise ConfigError(f"Only the hidden layers, 1 to {depth - 1}, can be changed, got l={l}.")
+
+
 def connection_cost(model: MultKAN) -> Tensor:
     """The length of all edges as they are drawn, weighted with their scores."""
     if model.edge_scores is None:
         attribute(model)
     assert model.edge_scores is not None
-    return _cost(model.edge_scores)
+    return length(model.edge_scores)
 
 
-def _cost(edges: Sequence[Tensor]) -> Tensor:
+def length(scores: Sequence[Tensor]) -> Tensor:
+    """The length of edges as they are drawn, weighted with their scores (outputs, inputs)."""
     total = torch.zeros(())
-    for score in edges:
-        out, inside = ((torch.arange(n) + 0.5) / n for n in score.shape)
-        total = total.to(score) + ((out[:, None] - inside).abs().to(score) * score).sum()
+    for score in scores:
+        total = total.to(score) + (distances(*score.shape).to(score) * score).sum()
     return total
+
+
+def shortening(
+    before: Tensor, after: Tensor, sums: int, arities: Sequence[int] = ()
+) -> list[tuple[int, int]]:
+    """Find exchanges of nodes, to be made one after the other, that shorten the edges of a layer.
+
+    Args:
+        before: The scores of the edges that enter it (subnodes, inputs).
+        after: The scores of the edges that leave it (outputs, nodes).
+        sums: How many of its nodes are sums, which change places among themselves.
+        arities: How many subnodes each product has.
+    """
+    factors, after = list(before.detach().split([1] * sums + [*arities])), after.detach()
+    pairs = []
+    for i in range(len(factors)):
+        found = []
+        for j in range(sums) if i < sums else range(sums, len(factors)):
+            order = exchanged(len(factors), i, j)
+            entering, leaving = [factors[n] for n in order], after[:, order]
+            cost = float(length([torch.cat(entering), leaving]))
+            found.append((cost, j != i, j, entering, leaving))
+        _, moved, j, factors, after = min(found, key=lambda each: each[:3])
+        pairs += [(i, j)] if moved else []
+    return pairs
 
 
 def auto_swap_l(self: MultKAN, l: int) -> None:
     """Exchange nodes of a hidden layer, in place, as long as that shortens the connections."""
+    check_hidden(l, self.depth)
     edges = scored(self).edge_scores
     assert edges is not None
-    before, after = edges[l - 1].detach().clone(), edges[l].detach().clone()
-    sums, owner = self.width[l][0], owners(self, l)
-    changed = False
-    for i in range(self.width_in[l]):
-        kind = range(sums) if i < sums else range(sums, self.width_in[l])
-        costs = {}
-        for j in kind:
-            order = exchanged(self.width_in[l], i, j)
-            rows = torch.cat([(owner == n).nonzero()[:, 0] for n in order])
-            costs[j] = float(_cost([before[rows], after[:, order]]))
-        j = min(costs, key=lambda j: (costs[j], j != i))
-        if j != i:
-            order = exchanged(self.width_in[l], i, j)
-            rows = torch.cat([(owner == n).nonzero()[:, 0] for n in order])
-            before, after, changed = before[rows], after[:, order], True
-            swap(self, l, i, j, log_history=False)
-            owner = owners(self, l)
-    if changed:
-        self.forget()
+    before, after = edges[l - 1 : l + 1]
+    for i, j in shortening(before, after, self.width[l][0], self.arities(l)):
+        swap(self, l, i, j, log_history=False)
 
 
 def auto_swap(self: MultKAN) -> None:

@@ -244,6 +244,7 @@ def auto_symbolic(
         if verbose >= 1:
             print(text)
 
+    ranges: dict[str, Any] = {"a_range": a_range, "b_range": b_range}
     for layer, (act, symbolic) in enumerate(self.parts()):
         for i in range(act.in_dim):
             for j in range(act.out_dim):
@@ -261,11 +262,10 @@ def auto_symbolic(
                         layer,
                         i,
                         j,
-                        a_range,
-                        b_range,
-                        lib,
+                        lib=lib,
                         verbose=False,
                         weight_simple=weight_simple,
+                        **ranges,
                     )
                     if r2 >= r2_threshold:
                         fix_symbolic(
@@ -274,10 +274,9 @@ def auto_symbolic(
                             i,
                             j,
                             name,
-                            a_range=a_range,
-                            b_range=b_range,
                             verbose=verbose > 1,
                             log_history=False,
+                            **ranges,
                         )
                         say(f"fixing {place} with {name}, r2={r2}, c={c}")
                     else:

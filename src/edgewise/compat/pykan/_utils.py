@@ -342,6 +342,12 @@ def model2param(model: nn.Module) -> Tensor:
     return torch.cat([parameter.reshape(-1) for parameter in model.parameters()])
 
 
+def distances(one: int, other: int) -> Tensor:
+    """How far the nodes of two layers are apart (one, other) when both are drawn at width 1."""
+    places, others = ((torch.arange(n) + 0.5) / n for n in (one, other))
+    return (places[:, None] - others).abs()
+
+
 def sparse_mask(in_dim: int, out_dim: int) -> Tensor:
     """Connect each node to the nearest of the other layer when both are drawn at equal width.
 
@@ -356,8 +362,7 @@ def sparse_mask(in_dim: int, out_dim: int) -> Tensor:
                 [0., 1.],
                 [0., 1.]])
     """
-    source, target = ((torch.arange(n) + 0.5) / n for n in (in_dim, out_dim))
-    distance = (source[:, None] - target).abs()  # (in_dim, out_dim)
+    distance = distances(in_dim, out_dim)
     mask = torch.zeros(in_dim, out_dim)
     mask[torch.arange(in_dim), distance.argmin(1)] = 1.0
     mask[distance.argmin(0), torch.arange(out_dim)] = 1.0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from edgewise._errors import ConfigError
-from edgewise._primitives import PRIMITIVES, Primitive, power
+from edgewise._primitives import PRIMITIVES, Primitive, _sympy, power
 
 Guarded: TypeAlias = Callable[[Tensor, Any], tuple[Any, Tensor]]
 
@@ -106,15 +106,6 @@ def f_exp(x: Tensor, y_th: Any) -> tuple[Tensor, Tensor]:
 
 def _finite(function: Callable[[Tensor], Tensor]) -> Guarded:
     return lambda x, y_th: ((), function(x))
-
-
-def _sympy(name: str) -> Callable[[Any], Any]:
-    def call(u: Any) -> Any:
-        import sympy
-
-        return getattr(sympy, name)(u)
-
-    return call
 
 
 def _root(u: Any) -> Any:
