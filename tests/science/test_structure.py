@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -245,6 +246,14 @@ def test_the_picture_has_each_operation_and_input() -> None:
     [
         (lambda x: x[:, 0].log(), N, ew.DataError, "Give points where f is smooth"),
         (lambda x: x[:, 0].sign(), N, ew.DataError, "constant in pieces"),
+        (
+            lambda x: x[:, 0] ** 2 + (x[:, 1] - x[:, 1].mean().item()).relu(),
+            N,
+            ew.DataError,
+            "pieces in input 1",
+        ),
+        (lambda x: np.sin(x)[:, 0], N, ew.DataError, "asks for NumPy arrays.*fit a KAN"),
+        (3, N, ew.ConfigError, "f is a KAN, a module or a function of tensors, got a int"),
         (lambda x: x[:, 0].detach(), N, ew.DataError, "torch cannot differentiate f"),
         (lambda x: x.detach().numpy()[:, 0], N, ew.DataError, "got a ndarray"),
         (lambda x: x, N, ew.ShapeError, "one number for each row"),
