@@ -35,21 +35,22 @@ class Regression:
         fold = torch.randperm(len(x), generator=generator) % _FOLDS
         parts = [both[fold == k] for k in range(_FOLDS)]
         self._moments = [part.T @ part for part in parts]
-        self._whole = sum(self._moments, torch.zeros_like(self._moments[0]))
+        whole = sum(self._moments, torch.zeros_like(self._moments[0]))
+        self._fitted = [whole - mine for mine in self._moments]
         self._rows = len(x)
 
     def left(self, target: int, variables: Sequence[int]) -> float:
         """The share of a variable's variance that functions of others leave, on rows held out."""
         count = len(self._features.of)
-        columns = [*self._features.within(variables), len(self._whole) - 1]
+        columns = [*self._features.within(variables), len(self._moments[0]) - 1]
         index, at = torch.tensor(columns), count + target
+        block = index[:, None], index
         squares = 0.0
-        for mine in self._moments:
-            fitted = self._whole - mine
-            A, b = fitted[index][:, index], fitted[index, at]
-            A = A + _RIDGE * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype)
+        for mine, fitted in zip(self._moments, self._fitted, strict=True):
+            A, b = fitted[block], fitted[index, at]
+            A.diagonal().add_(_RIDGE * A.diagonal().mean())
             c = torch.linalg.solve(A, b)
-            squares += float(mine[at, at] - 2 * c @ mine[index, at] + c @ mine[index][:, index] @ c)
+            squares += float(mine[at, at] - 2 * c @ mine[index, at] + c @ mine[block] @ c)
         return max(squares / self._rows, 0.0)
 
     def best(
@@ -57,8 +58,8 @@ class Regression:
     ) -> tuple[int, tuple[int, ...], float]:
         """The variable that the others leave least of, those that it needs, and what is left.
 
-        Of variables that are explained as well as each other, the one that needs the fewest is
-        taken, then the last, since results stand behind what they come from.
+        Of variables that are explained exactly the one that needs the fewest is taken, then the
+        last, since results stand behind what they come from.
 
         Args:
             variables: Those to choose from.
@@ -69,7 +70,7 @@ class Regression:
         for i in variables:
             budget.check()
             shares[i] = self.left(i, [k for k in variables if k != i])
-        most = max(_AS_GOOD * min(shares.values()), enough)
+        most = max(min(shares.values()), enough)
         found = [
             (i, *self._needed(i, [k for k in variables if k != i], shares[i], enough, budget))
             for i in variables

@@ -326,7 +326,10 @@ class _Families:
         most = min(max(_TIED * hit.left, _NEAR), self._threshold)  # what is much worse is no law
         contrasts = [*self._sums, self._powers]
         tied = {i: sum(c.tied(r, most, _EXACT) for c in contrasts) for i, r in rests.items()}
-        sizes = {i: self._size(rest, most, any(tied.values())) for i, rest in rests.items()}
+        exact = hit.left <= _EXACT  # else it is not worth the time to ask products
+        sizes = {
+            i: self._size(rest, most, any(tied.values()) or not exact) for i, rest in rests.items()
+        }
         return rests[min(rests, key=lambda i: (-round(tied[i]), sizes[i], -i))]
 
     def _size(self, rest: tuple[int, ...], most: float, plain: bool) -> int:
