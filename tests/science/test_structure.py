@@ -270,11 +270,16 @@ def test_what_cannot_be_judged(
         science.separate(f, x)
 
 
-def test_settings_that_are_not_accepted() -> None:
+def test_settings_that_are_not_accepted(unchecked: None) -> None:
     with pytest.raises(ew.ConfigError, match="between 0 and 1"):
         science.symmetries(closed, N, tolerance=0.0)
     with pytest.raises(ew.ShapeError, match="8 inputs, got 2 names"):
         science.structure(closed, N, names=["a", "b"])
+    for group in (0, ["a"], [0.5]):
+        with pytest.raises(ew.ConfigError, match="A group is a sequence of numbers of inputs"):
+            science.lump(closed, N, group)  # type: ignore[arg-type]
+    with pytest.raises(ew.ConfigError, match="The expression calls g, which SymPy does not know"):
+        science.invariant(closed, N[:, :2], "g(x_1) + x_2")
     with pytest.raises(ew.ConfigError, match="it has z"):
         science.invariant(closed, N[:, :2], "x_1 + z")
     with pytest.raises(ew.ConfigError, match="not finite"):
