@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.special
 import torch
 
 import edgewise as ew
@@ -207,6 +209,120 @@ def test_locks_that_meet_become_the_nearest_spline() -> None:
     torch.testing.assert_close(merged.model(x), expected, rtol=0, atol=1e-7)
 
 
+PAIRS: dict[str, tuple[Any, Any]] = {
+    "the same": (("tanh", 2, 0.3, 1, 0.1), ("tanh", 2, 0.3, -0.4, 0.7)),
+    "an odd function": (("tanh", 2, 0.3, 1, 0.1), ("tanh", -2, -0.3, 0.4, 0.7)),
+    "an even function": (("gaussian", 2, 0.3, 1, 0.1), ("gaussian", -2, -0.3, 0.4, 0.7)),
+    "lines": (("x", 2, 0.3, 1, 0.1), ("x", -1, 0.5, 3, 0)),
+    "squares": (("x^2", 2, 0.3, 1, 0.1), ("x^2", -1, 0.5, 3, 0)),
+    "a square and a line": (("x", 2, 0.3, 1, 0.1), ("x^2", -1, 0.5, 3, 0)),
+    "squares that are a line": (("x^2", 1, 0.5, 1, 0.1), ("x^2", 1, -0.5, -1, 0)),
+    "sines": (("sin", 3, 0.3, 1, 0.1), ("sin", 3, 1.5, 2, 0)),
+    "sines that run back": (("sin", 3, 0.3, 1, 0.1), ("sin", -3, 1.5, 2, 0)),
+    "a sine and a cosine": (("sin", 3, 0.3, 1, 0.1), ("cos", 3, 1.5, 2, 0)),
+    "a cosine and a sine": (("cos", 3, 0.3, 1, 0.1), ("sin", -3, 1.5, 2, 0)),
+    "waves that are nothing": (("sin", 3, 0.3, 1, 0.1), ("sin", 3, 0.3, -1, 0)),
+    "exponentials": (("exp", 1.5, 0.3, 1, 0.1), ("exp", 1.5, -2, -0.2, 0)),
+    "logarithms": (("log", 0.5, 1.5, 1, 0.1), ("log", 1, 3, 2, 0.2)),
+    "roots": (("sqrt", 0.5, 1.5, 1, 0.1), ("sqrt", 1, 3, 2, 0.2)),
+    "poles": (("1/x", 0.5, 1.5, 1, 0.1), ("1/x", -1, -3, 2, 0.2)),
+    "kinks": (("abs", 0.5, 0.1, 1, 0.1), ("abs", -1, -0.2, 2, 0.2)),
+    "a constant": (("tanh", 2, 0.3, 1, 0.1), ("erf", 0, 0.5, 2, 0.2)),
+}
+FUNCTIONS = {
+    "x": lambda u: u,
+    "x^2": np.square,
+    "1/x": np.reciprocal,
+    "gaussian": lambda u: np.exp(-(u**2)),
+    "erf": scipy.special.erf,
+}
+
+
+def by_numpy(lock: Any, u: Any) -> Any:
+    name, a, b, c, d = lock
+    return c * FUNCTIONS.get(name, getattr(np, name, None))(a * u + b) + d
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(("s", "t"), [(1.0, 0.0), (-0.6, 0.3)])
+def test_locks_whose_sum_is_a_lock_are_merged_exactly(name: str, s: float, t: float) -> None:
+    """Node 1 is s times node 0 plus t; what leaves them is a pair of locks in node 0."""
+    first, (kind, a, b, c, d) = PAIRS[name]
+    model = ew.KAN([1, 2, 1])
+    put(model, (0, 0, 0), "tanh", 1, 0, 1, 0)
+    put(model, (0, 0, 1), "tanh", 1, 0, s, t)
+    put(model, (1, 0, 0), *first)
+    put(model, (1, 1, 0), kind, a / s, b - a * t / s, c, d)
+    x = sample(80, 1)
+    merged = ew.merge(model, x)
+    assert merged.pairs == ((1, 0, 1),)
+    ((_, lock),) = merged.model.parts()[1][0].locked()
+    assert len(merged.model.edges()) == 2
+    for points in (x, 3 * x):
+        u = np.tanh(points.numpy())
+        expected = by_numpy(first, u) + by_numpy((kind, a, b, c, d), u)
+        np.testing.assert_allclose(merged.model(points).detach(), expected, rtol=0, atol=1e-12)
+    assert merged.error < 1e-13
+    assert bool(lock.free.all())
+
+
+@pytest.mark.parametrize("locked", [0, 1])
+def test_a_line_and_a_spline_are_merged_exactly(locked: int) -> None:
+    model = ew.KAN([1, 2, 1], grid=4)
+    put(model, (0, 0, 0), "sin", 1, 0, 1, 0)
+    put(model, (0, 0, 1), "sin", 1, 0, 1, 0)
+    put(model, (1, locked, 0), "x", 2, 0.3, -0.7, 0.1)
+    layer = model.parts()[1][0]
+    x = sample(40, 1)
+    spline = ew.trace(model, 9 * x).edges[1][:, 0, [1 - locked]]  # where the grid ends
+    merged = ew.merge(model, x).model
+    assert bool(merged.parts()[1][0].mask.all())
+    expected = spline - 0.7 * (2 * torch.sin(9 * x) + 0.3) + 0.1
+    torch.testing.assert_close(merged(9 * x), expected, rtol=0, atol=1e-12)
+    assert layer.active.sum() == 2
+
+
+def test_locks_that_stay_constant_in_the_fit_stay_so() -> None:
+    model = ew.KAN([1, 2, 1])
+    for node in (0, 1):
+        put(model, (0, 0, node), "sin", 1, 0, 1, 0)
+        put(model, (1, node, 0), "exp", 1, 0, 1, 0)
+    for _, lock in model.parts()[1][0].locked():
+        lock.free[:2] = False
+    ((_, lock),) = ew.merge(model, sample(30, 1)).model.parts()[1][0].locked()
+    assert lock.free.tolist() == [False, False, True, True]
+    assert lock.constants.tolist() == [1, 0, 2, 0]
+
+
+def test_a_sum_is_split_by_the_edges_that_enter_it(model: ew.KAN) -> None:
+    deeper = ew.insert(model, 1)
+    larger = ew.split(deeper, 1, 2, sources=[0, 2])
+    same(larger, model)
+    assert larger.widths == [3, (4, [2, 3, 2]), 6, *WIDTHS[2:]]
+    assert set(larger.edges()) >= {ew.Edge(0, 1, 2), ew.Edge(0, 0, 3), ew.Edge(0, 2, 3)}
+    values = ew.trace(deeper, X).edges[0][:, 2]
+    inputs = ew.trace(larger, X).inputs[1]
+    torch.testing.assert_close(inputs[:, 3], values[:, 0] + values[:, 2])
+    torch.testing.assert_close(inputs[:, 2], values[:, 1])
+
+
+def test_a_sum_before_splines_that_are_lines_is_split() -> None:
+    """Sums come before products, and a line with an offset is not counted twice."""
+    model = ew.KAN([3, (2, 1), 2])
+    layer = model.parts()[1][0]
+    one, x = layer.basis.line()
+    with torch.no_grad():
+        layer.coef[0, 1] = 0.4 * one[1] - 1.3 * x[1]
+    put(model, (1, 1, 1), "x", 2.0, 0.5, -0.7, 0.2)
+    larger = ew.split(model, 1, 1, sources=[1])
+    same(larger, model)
+    assert larger.widths == [3, (3, 1), 2]
+    entering, leaving = (layer.active for layer, _ in larger.parts())
+    assert entering[1].tolist() == [True, False, True]
+    assert entering[2].tolist() == [False, True, False]
+    assert bool(leaving[:, [1, 2]].all())
+
+
 def test_nodes_that_differ_stay(model: ew.KAN) -> None:
     merged = ew.merge(model, X)
     assert merged.pairs == ()
@@ -328,6 +444,10 @@ def test_what_acts_together() -> None:
         (lambda m: ew.split(m, 1, 9, [0]), "no hidden node 9 in layer 1"),
         (lambda m: ew.split(m, 1, 0, [1]), r"targets are some of the sums \[0, 2, 3, 4\]"),
         (lambda m: ew.split(m, 1, 0, []), "got \\[\\]"),
+        (lambda m: ew.split(m, 1, 0, [0], sources=[0]), "targets or sources, not both"),
+        (lambda m: ew.split(m, 1, 0, sources=[5]), r"some of the nodes \[0, 1, 2\].* got \[5\]"),
+        (lambda m: ew.split(m, 1, 0, sources=[1]), r"sums \[0, 2, 3, 4\] are no lines.*insert\(m"),
+        (lambda m: ew.split(m, 1, 4, sources=[1]), "Node 4 of layer 1 is a product"),
         (lambda m: ew.insert(m, 4), "no node 0 in layer 4"),
         (lambda m: ew.merge(m, X, (1, 1, 1)), "Give two nodes"),
         (lambda m: ew.merge(m, X, tolerance=-1.0), "tolerance cannot be negative"),

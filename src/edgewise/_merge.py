@@ -13,8 +13,12 @@ from edgewise._cones import Kind
 from edgewise._errors import ConfigError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, check_sample, trace
+from edgewise._sum_of_locks import sum_of_locks
 from edgewise._surgery import arranged, check_node
 from edgewise.bases import BSpline
+
+_ROUNDING = 100.0
+"""How many roundings are no difference."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,11 @@ def merge(
     r"""Make one node of two hidden nodes that carry the same, up to a scale and a shift.
 
     With :math:`n_j = s\,n_i + t`, the edges :math:`\psi_j(n_j)` become :math:`\psi_j(s\,n_i + t)`
-    and are added to those of the node that stays. That is exact for a lock where the other edge is
-    off, and for splines whose grids are related as the nodes are; else the sum is the nearest
-    spline over the data. s and t are those of least squares.
+    and are added to those of the node that stays. That is exact where the other edge is off; for
+    splines whose grids are related as the nodes are, and lines; and for locks whose sum is one of
+    their kind, as that of two lines or squares, of two waves of one frequency, or of two functions
+    of the same. Else the sum is the nearest spline over the data. s and t are those of least
+    squares.
 
     Args:
         model: The network; it is not changed.
@@ -126,6 +132,8 @@ def _merged(model: KAN, x: Tensor, pair: tuple[int, int, int]) -> KAN:
         raise ConfigError(f"Give two nodes whose grids are not periodic, got {i} and {j}.")
     values = trace(model, x).inputs[depth]
     s, t = _line(values[:, i], values[:, j])
+    if torch.allclose(values[:, i], values[:, j], rtol=0, atol=_rounding(values)):
+        s, t = 1.0, 0.0
     order = [n for n in range(layer.in_features) if n != j]
     small = arranged(model, depth, order)
     after, at = small.parts()[depth][0], order.index(i)
@@ -146,28 +154,56 @@ def _add(
     (o, i, j, at), (s, t) = where, line
     locks = dict(layer.locked())
     free = not bool(layer.active[o, i])
-    if free and (o, j) in locks:
-        lock = locks[o, j]
-        a, b, c, d = lock.constants.unbind()
+    ours, theirs = locks.get((o, i)), locks.get((o, j))
+    if theirs is not None:
+        a, b, c, d = theirs.constants.unbind()
         constants = torch.stack([a * s, a * t + b, c, d])
-        after.lock(o, at, Lock(lock.primitive, constants, lock.free | (t != 0 or s != 1)))
-        return
+        theirs = Lock(theirs.primitive, constants, theirs.free | (t != 0 or s != 1))
+        one = theirs if free else None if ours is None else _sum(ours, theirs, values[:, i])
+        if one is not None:
+            after.lock(o, at, one)
+            return
     kinds = layer.bounds.get((o, j), frozenset())
     kinds = kinds if s > 0 else _turned(kinds)
     both = kinds if free else kinds & layer.bounds.get((o, i), frozenset())
-    moved = None if (o, j) in locks or (o, i) in locks else _moved(layer, o, i, j, s, t)
-    if moved is None:
+    base = layer.coef[o, i] if ours is None else _straight(layer, i, ours)
+    moved = _moved(layer, o, i, j, s, t) if theirs is None else _straight(layer, i, theirs)
+    if moved is None or base is None:
         u = values[:, i]
         y = layer.edges(torch.zeros_like(values).index_copy(1, _index(j, u), (s * u + t)[:, None]))
         new = layer.edges(values)[:, o, i] + y[:, o, j]
-        after.remove(o, at)
-        after.coef[o, at] = _fitted(after, at, u, new)
-    else:
-        after.coef[o, at] = moved if free else layer.coef[o, i] + moved
+        moved = _fitted(after, at, u, new)
+    elif not free:
+        moved = base + moved
+    after.remove(o, at)
+    after.coef[o, at] = moved
     after.mask[o, at] = True
-    after.bounds.pop((o, at), None)
     if both:
         after.bounds[o, at] = both
+
+
+def _rounding(values: Tensor) -> float:
+    """What is no more than rounding in numbers of this size."""
+    return _ROUNDING * torch.finfo(values.dtype).eps * float(values.abs().max())
+
+
+def _sum(ours: Lock, theirs: Lock, u: Tensor) -> Lock | None:
+    """The sum of two locks as one, if there is such a lock, and it is the same to rounding."""
+    one = sum_of_locks(ours, theirs)
+    if one is None:
+        return None
+    first, second = ours(u), theirs(u)
+    off = (one(u) - first - second).abs().max()
+    return one if float(off) <= _rounding(torch.stack([first, second])) else None
+
+
+def _straight(layer: KANLayer, i: int, lock: Lock) -> Tensor | None:
+    """The coefficients of a lock that is a line, on the grid of node i."""
+    if not isinstance(layer.basis, BSpline) or lock.primitive.gauge != "linear":
+        return None
+    one, x = (rows[i] for rows in layer.basis.line())
+    a, b, c, d = lock.constants.unbind()
+    return c * a * x + (c * b + d) * one
 
 
 def _index(j: int, like: Tensor) -> Tensor:

@@ -66,6 +66,16 @@ class Primitive:
         """How many of a, b, c, d are not redundant."""
         return {"linear": 2, "power": 3, "exp": 3, "log": 3}.get(self.gauge, 4)
 
+    @property
+    def parity(self) -> int:
+        """1 for an even function, -1 for an odd one, 0 for any other."""
+        u = torch.logspace(-3, 3, 100, dtype=torch.float64)
+        right, left = self.torch(u), self.torch(-u)
+        for sign in (1, -1):
+            if torch.allclose(left, sign * right, rtol=1e-12, atol=0, equal_nan=True):
+                return sign
+        return 0
+
     def slope(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate the function and its derivative at each element of u.
 

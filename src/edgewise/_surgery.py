@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from edgewise._errors import ConfigError
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes, check_sample, trace
 from edgewise._primitives import PRIMITIVES
 from edgewise._types import Edge
-from edgewise.bases import Basis
+from edgewise.bases import Basis, BSpline
 
 
 @torch.no_grad()
@@ -172,9 +173,18 @@ def select_inputs(model: KAN, inputs: Sequence[int], *, x: Any = None) -> KAN:
 
 
 @torch.no_grad()
-def split(model: KAN, layer: int, node: int, targets: Iterable[int]) -> KAN:
-    """Split a hidden node into two of the same value, each with a part of the edges that leave it.
+def split(
+    model: KAN,
+    layer: int,
+    node: int,
+    targets: Iterable[int] = (),
+    *,
+    sources: Iterable[int] = (),
+) -> KAN:
+    """Split a hidden node into two: by the edges that leave it, or by those that enter it.
 
+    By those that leave it: both have the value that it had. By those that enter it: the two sum up
+    to it, which only lines that leave it can make up for; `insert` puts such lines behind a node.
     The function stays, and the two can go different ways from there. The node keeps its number and
     the new one, of the same kind, comes after all others of its kind.
 
@@ -184,21 +194,32 @@ def split(model: KAN, layer: int, node: int, targets: Iterable[int]) -> KAN:
         node: Its number.
         targets: The sums of the next layer whose edges leave the new node from now on. The edges
             that the two nodes do not have are off.
+        sources: Instead of targets, the nodes of the layer before whose edges enter the new node
+            from now on, and not the old one.
 
     Returns:
         A network with one node more.
 
     Raises:
-        ConfigError: If there is no such hidden node, or no edge from it to one of the targets.
+        ConfigError: If there is no such hidden node, no edge from it to one of the targets or to it
+            from one of the sources, or both are given; with sources, if it is a product node, or an
+            edge that leaves it is no line.
 
     Example:
         >>> model = ew.KAN([2, 3, 2])
         >>> more = ew.split(model, 1, 0, [1])
         >>> more.widths, torch.allclose(more(x), model(x), rtol=0, atol=1e-12)
         ([2, 4, 2], True)
+        >>> parted = ew.split(ew.insert(model, 1), 1, 0, sources=[1])
+        >>> parted.widths, torch.allclose(parted(x), model(x), rtol=0, atol=1e-12)
+        ([2, 4, 3, 2], True)
     """
     check_node(model, layer, node, hidden=True)
-    moved = list(targets)
+    moved, entering = list(targets), list(sources)
+    if moved and entering:
+        raise ConfigError("split takes targets or sources, not both. Split twice.")
+    if entering:
+        return _split_sum(model, layer, node, entering)
     following, _ = model.parts()[layer]
     leaving = following.active[:, node].nonzero().flatten().tolist()
     if not moved or not set(moved) <= set(leaving):
@@ -214,6 +235,58 @@ def split(model: KAN, layer: int, node: int, targets: Iterable[int]) -> KAN:
     for o in leaving:
         following.remove(o, node if o in moved else new)
     return larger
+
+
+def _split_sum(model: KAN, layer: int, node: int, sources: list[int]) -> KAN:
+    """Split a sum node by the edges that enter it; those that leave it are lines."""
+    before, nodes = model.parts()[layer - 1]
+    if node >= nodes.sums:
+        raise ConfigError(
+            f"Node {node} of layer {layer} is a product: its sources are those of its factors, and "
+            "no two products sum up to it. Split it by targets."
+        )
+    there = before.active[node].nonzero().flatten().tolist()
+    if not set(sources) <= set(there):
+        raise ConfigError(
+            f"sources are some of the nodes {there} whose edges enter this node, got {sources}."
+        )
+    following, _ = model.parts()[layer]
+    leaving = following.active[:, node].nonzero().flatten().tolist()
+    slopes = {o: _slope(following, o, node) for o in leaving}
+    bent = [o for o, slope in slopes.items() if slope is None]
+    if bent:
+        raise ConfigError(
+            f"The edges from this node to the sums {bent} are no lines, and a function of a sum is "
+            f"no sum of functions. Put lines behind it first: insert(model, {layer})."
+        )
+    new = nodes.sums
+    larger = arranged(model, layer, [*range(new), node, *range(new, len(nodes))])
+    before, _ = larger.parts()[layer - 1]
+    for i in there:
+        before.remove(node if i in sources else new, i)
+    following, _ = larger.parts()[layer]
+    locks = dict(following.locked())
+    for o, slope in slopes.items():
+        if (o, new) in locks:  # its constants stay with the old node
+            locks[o, new].constants[1] = locks[o, new].constants[3] = 0
+        elif slope is not None:
+            following.coef[o, new] = slope * following.basis.line()[1][new]
+    return larger
+
+
+def _slope(layer: KANLayer, o: int, i: int) -> Tensor | None:
+    """The slope of an edge, if it is a line."""
+    locks = dict(layer.locked())
+    if (o, i) in locks:
+        a, _, c, _ = locks[o, i].constants.unbind()
+        return a * c if locks[o, i].primitive.gauge == "linear" else None
+    if not isinstance(layer.basis, BSpline):
+        return None
+    coef = layer.coef[o, i]
+    line = torch.stack([rows[i] for rows in layer.basis.line()], -1)  # (basis, 2)
+    found = torch.linalg.lstsq(line, coef.unsqueeze(-1)).solution[:, 0]
+    close = 1e3 * torch.finfo(coef.dtype).eps * coef.abs().max()
+    return found[1] if bool(((line @ found - coef).abs() <= close).all()) else None
 
 
 @torch.no_grad()

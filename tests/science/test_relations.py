@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 import torch
 from torch import Tensor
 
 import edgewise as ew
+from edgewise.science._budget import Budget
+from edgewise.science._formulas import solved
 
 discover = ew.science.discover_relations
 
@@ -127,14 +131,137 @@ def test_a_law_is_found_in_noise_and_its_error_is_that_of_rows_held_out(
     assert found[0].error == pytest.approx(float(noise.std() / x[:, target].std()), rel=0.5)
 
 
+def normal(*shape: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
+
+
+def circle(rows: int, seed: int) -> Tensor:
+    angle = torch.pi * uniform(rows, 1, seed)
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def terms(formula: Any, *names: str) -> dict[tuple[int, ...], float]:
+    """The coefficients of a polynomial by its exponents."""
+    found = sympy.Poly(formula, *sympy.symbols(names, real=True)).terms()
+    return {powers: float(c) for powers, c in found}
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.03, 0.05])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_equation_of_a_circle_is_found_in_noise(noise: float, seed: int) -> None:
+    x = circle(500, seed) + noise * normal(500, 2, seed=seed)
+    (found,) = discover(x, names=["x", "y"], time=60)
+    assert found.target is None
+    made = terms(found.formula, "x", "y")
+    assert set(made) == {(2, 0), (0, 2), (0, 0)}
+    assert made[2, 0] == 1
+    assert made[0, 2] == pytest.approx(1, abs=noise)
+    assert made[0, 0] == pytest.approx(-1, abs=noise)
+    a, b = x.square().T.numpy()
+    assert found.error == pytest.approx((a + b - 1).std() / (a.var() + b.var()) ** 0.5, rel=0.3)
+
+
+def test_an_equation_with_a_middle_and_axes_is_found_in_noise() -> None:
+    x = torch.tensor([1.0, 0.0]) + torch.tensor([2.0, 1.0]) * circle(600, 0)
+    x = x + 0.03 * normal(600, 2, seed=0) * torch.tensor([2.0, 1.0])
+    (found,) = discover(x, names=["x", "y"], time=60)
+    made = terms(found.formula, "x", "y")
+    expected = {(2, 0): 1, (1, 0): -2, (0, 2): 4, (0, 0): -3}  # (x - 1)^2 / 4 + y^2 = 1
+    assert set(made) == set(expected)
+    assert all(made[k] == pytest.approx(c, rel=0.03) for k, c in expected.items())
+
+
+def test_the_equation_of_a_sphere_is_found_in_noise() -> None:
+    x = normal(800, 3, seed=1)
+    x = x / x.norm(dim=1, keepdim=True) + 0.02 * normal(800, 3, seed=2)
+    (found,) = discover(x, names=["x", "y", "z"], time=60)
+    made = terms(found.formula, "x", "y", "z")
+    assert set(made) == {(2, 0, 0), (0, 2, 0), (0, 0, 2), (0, 0, 0)}
+    assert all(abs(c) == pytest.approx(1, abs=0.02) for c in made.values())
+
+
+TABLES: dict[str, list[str]] = {
+    "two products": ["E = m*g*h", "W = m*q*v"],
+    "energies": ["U = 981*m*h/100", "K = m*v**2/2"],
+    "a sum of them": ["U = 981*m*h/100", "K = m*v**2/2", "T = K + U"],
+    "two sums": ["c = m + g", "d = m + h"],
+    "a product and a sum": ["E = m*g*h", "d = m + q"],
+    "a product and one more": ["E = m*g*h + q", "K = m*v**2/2"],
+    "a chain": ["a = m**3", "b = exp(m)"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "noise"),
+    [
+        ("two products", "sources", 0.01),
+        *((name, first, 0.0) for name in TABLES for first in ("results", "sources")),
+    ],
+)
+def test_laws_that_share_variables_are_found_as_they_were_made(
+    name: str, first: str, noise: float
+) -> None:
+    made = {law[0]: sympy.sympify(law[4:], sympy.__dict__.copy()) for law in TABLES[name]}
+    columns = dict(zip("mghqv", (uniform(500, 5, 7) + 2).T.numpy(), strict=True))
+    for target, expr in made.items():
+        symbols = sorted(expr.free_symbols, key=str)
+        values = sympy.lambdify(symbols, expr, "numpy")(*(columns[str(s)] for s in symbols))
+        rng = np.random.default_rng(ord(target))
+        columns[target] = values * (1 + noise * rng.standard_normal(500))
+    names = [*columns][::-1] if first == "results" else [*columns]
+    found = discover(np.stack([columns[n] for n in names], 1), names=names, time=600)
+    tied = {frozenset(r.variables) for r in found}
+    assert tied == {frozenset({t, *map(str, e.free_symbols)}) for t, e in made.items()}
+    for relation in found:
+        values = {n: columns[n] for n in relation.variables}
+        assert relation.target is not None
+        right = sympy.lambdify([*values], relation.formula, "numpy")(**values)
+        off = right - values[relation.target]
+        assert off.std() <= max(5 * noise, 1e-9) * values[relation.target].std()
+
+
 def test_where_no_formula_is_found_the_text_says_so() -> None:
-    angle = 6 * torch.rand(400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    x = torch.stack([angle.cos(), angle.sin()], 1) + 0.02 * uniform(400, 2, 0)
+    u = uniform(400, 3, 0)
+    sides = torch.sign(u[:, 1:])
+    x = sides * torch.stack([u[:, 0].acos(), (-u[:, 0]).acos()], 1) / 6  # cos 6x + cos 6y = 0
+    x = x + (torch.arange(400) % 5)[:, None] * torch.pi / 3 + 0.005 * normal(400, 2, seed=1)
     found = discover(x, time=2)
     assert found[0].formula is None
     assert found[0].error is None
-    assert str(found[0]).endswith("no formula found)")
+    assert "no formula found)" in str(found[0])
     assert "formula" not in str(discover(x, formulas=False))
+
+
+def test_what_there_is_no_time_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = uniform(400, 5, 0)
+    x[:, 2] = x[:, 0] * x[:, 1] + x[:, 3] ** 2
+    whole = discover(x, names="a b c d e".split(), time=600)
+    assert whole.missed == ()
+    assert "not looked at" not in str(whole)
+    ticks = itertools.count(step=0.01)  # a clock that goes on whenever it is read
+    monkeypatch.setattr("edgewise.science._budget.clock.perf_counter", lambda: next(ticks))
+    none = discover(x, names="a b c d e".split(), time=0.1)
+    assert len(none) == 0
+    assert "products of two" in none.missed
+    assert "not looked at: products of two; " in str(none)
+
+
+def test_laws_that_there_is_no_time_for_are_named() -> None:
+    over = Budget(0)
+    assert solved(uniform(100, 3, 0), [0, 2], "abc", over, seed=0) is None
+    assert over.missed == ["a law for c", "a law for a"]
+
+
+def test_products_that_are_too_many_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewise.science._relations._MOST", 40)
+    found = discover(uniform(600, 6, 0), formulas=False, time=600)
+    assert found.missed == (
+        "products of two squares (72 of them, for 600 rows)",
+        "products of two cubes (153 of them, for 600 rows)",
+        "products of three (41 of them, for 600 rows)",
+    )
+    assert len(found) == 0
 
 
 def test_a_formula_that_rows_held_out_do_not_bear_out_is_not_shown(

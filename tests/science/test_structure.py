@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -245,6 +246,14 @@ def test_the_picture_has_each_operation_and_input() -> None:
     [
         (lambda x: x[:, 0].log(), N, ew.DataError, "Give points where f is smooth"),
         (lambda x: x[:, 0].sign(), N, ew.DataError, "constant in pieces"),
+        (
+            lambda x: x[:, 0] ** 2 + (x[:, 1] - x[:, 1].mean().item()).relu(),
+            N,
+            ew.DataError,
+            "pieces in input 1",
+        ),
+        (lambda x: np.sin(x)[:, 0], N, ew.DataError, "asks for NumPy arrays.*fit a KAN"),
+        (3, N, ew.ConfigError, "f is a KAN, a module or a function of tensors, got a int"),
         (lambda x: x[:, 0].detach(), N, ew.DataError, "torch cannot differentiate f"),
         (lambda x: x.detach().numpy()[:, 0], N, ew.DataError, "got a ndarray"),
         (lambda x: x, N, ew.ShapeError, "one number for each row"),
@@ -261,11 +270,16 @@ def test_what_cannot_be_judged(
         science.separate(f, x)
 
 
-def test_settings_that_are_not_accepted() -> None:
+def test_settings_that_are_not_accepted(unchecked: None) -> None:
     with pytest.raises(ew.ConfigError, match="between 0 and 1"):
         science.symmetries(closed, N, tolerance=0.0)
     with pytest.raises(ew.ShapeError, match="8 inputs, got 2 names"):
         science.structure(closed, N, names=["a", "b"])
+    for group in (0, ["a"], [0.5]):
+        with pytest.raises(ew.ConfigError, match="A group is a sequence of numbers of inputs"):
+            science.lump(closed, N, group)  # type: ignore[arg-type]
+    with pytest.raises(ew.ConfigError, match="The expression calls g, which SymPy does not know"):
+        science.invariant(closed, N[:, :2], "g(x_1) + x_2")
     with pytest.raises(ew.ConfigError, match="it has z"):
         science.invariant(closed, N[:, :2], "x_1 + z")
     with pytest.raises(ew.ConfigError, match="not finite"):

@@ -18,6 +18,9 @@ import torch
 import edgewise as ew
 from edgewise._symbolic._discover._front import Front
 from edgewise._symbolic._discover._noise import is_noise
+from edgewise._symbolic._discover._oracles import polynomial, rational
+from edgewise._symbolic._discover._pool import Clock, Pool, Stop
+from edgewise._symbolic._discover._problem import Problem
 from edgewise._symbolic._discover._refine import refine, standard_errors
 from edgewise._symbolic._discover._surrogate import fit_surrogate
 from edgewise._symbolic._discover._tree import (
@@ -373,3 +376,12 @@ def test_a_smooth_error_of_the_rows_is_told_from_a_law_that_was_missed() -> None
         best = best if best is rough else dataclasses.replace(best, rmse=0.1 * formula.spread)
         front = Front((best,), 0, False, False, math.nan, True, 1.0)
         assert words in front.verdict
+
+
+@pytest.mark.parametrize("step", [polynomial, rational])
+def test_no_step_goes_on_when_the_time_is_over(step: Callable[..., None]) -> None:
+    ticks = itertools.count()
+    pool = Pool(X, np.tanh(X[:, 0] * X[:, 1]), Clock(3, lambda: next(ticks)))
+    with pytest.raises(Stop):
+        step(Problem.whole(pool), ("id", "inv", "square"))
+    assert next(ticks) == 5  # one at the start, and one for each try

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from edgewise._layer import KANLayer, Lock
 from edgewise._network import KAN, Nodes
-from edgewise._primitives import Primitive
 
 A, B, C, D = range(4)
 _STEEP = 100.0
@@ -72,23 +71,13 @@ def fix_primitive(lock: Lock) -> None:
             lock.free[A] = False
         case _:
             pass
-    parity = _parity(primitive)
+    parity = primitive.parity
     if a < 0 and parity:
         a, b, c = -a, -b, parity * c
     if primitive.gauge in ("sine", "cosine"):
         half_turns = round(b / math.pi)
         b, c = b - half_turns * math.pi, c * (-1) ** half_turns
     lock.constants.copy_(lock.constants.new_tensor([a, b, c, d]))
-
-
-def _parity(primitive: Primitive) -> int:
-    """1 for an even function, -1 for an odd one, 0 for any other."""
-    u = torch.logspace(-3, 3, 100, dtype=torch.float64)
-    right, left = primitive.torch(u), primitive.torch(-u)
-    for sign in (1, -1):
-        if torch.allclose(left, sign * right, rtol=1e-12, atol=0, equal_nan=True):
-            return sign
-    return 0
 
 
 def _fix_node(layer: KANLayer, nodes: Nodes, following: KANLayer, node: int) -> None:

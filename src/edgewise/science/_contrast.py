@@ -23,10 +23,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edgewise.bases import BSpline
+from edgewise.science._budget import Budget
 
 _FOLDS = 4
 _LEAST = 1e-8
 """The variance of a direction of a basis, relative to the largest, that is worth keeping."""
+_AS_GOOD = 1.5
+"""How much larger a ratio may be with fewer variables."""
 
 
 @dataclass(frozen=True)
@@ -159,20 +162,59 @@ class Contrast:
                 shares[i] += weight**2
         return Direction(max(held, 0.0), columns, v, shares)
 
-    def minimal(self, variables: Sequence[int], ratio: float) -> tuple[tuple[int, ...], Direction]:
-        """Leave variables out while the relation stays as good, those with the least share first.
+    def tied(self, variables: Sequence[int], most: float, least: float) -> float:
+        """How much is tied: the decades of the ratios below `most`, of all combinations."""
+        index = torch.tensor(self.features.within(variables), dtype=torch.int64)
+        ratios = torch.linalg.eigvalsh(self._whole[index][:, index] / sum(self._rows))
+        return float((most / ratios.clamp(least, most)).log10().sum())
+
+    def fewest(
+        self, variables: Sequence[int], ratio: float, budget: Budget
+    ) -> tuple[tuple[int, ...], Direction]:
+        """The relation of the fewest variables among those that are as good.
+
+        Of two laws that share a variable, a third follows that is without it, but has more others.
+        So each variable of what was found is set aside for once.
 
         Args:
-            variables: Where to start.
+            variables: Those to choose from.
             ratio: What is small enough to need no comparison.
+            budget: The time; when it is over, the best so far is taken.
         """
+        columns, best = self._minimal(variables, ratio, budget)
+        if len(columns) == len(variables):
+            return columns, best  # without any of them it is not as good
+        again = True
+        while again and len(columns) > 2:
+            again = False
+            for i in columns:
+                if budget.left <= 0:
+                    budget.miss("laws of fewer variables that say the same")
+                    return columns, best
+                rest = [k for k in variables if k != i]
+                most = max(_AS_GOOD * best.ratio, ratio)
+                if self.least(rest).ratio > most:
+                    continue
+                fewer, tried = self._minimal(rest, ratio, budget)
+                if len(fewer) < len(columns) and tried.ratio <= most:
+                    columns, best, again = fewer, tried, True
+                    break
+        return columns, best
+
+    def _minimal(
+        self, variables: Sequence[int], ratio: float, budget: Budget
+    ) -> tuple[tuple[int, ...], Direction]:
+        """Leave variables out while it stays as good, those with the least share first."""
         left = tuple(variables)
         best = self.least(left)
         while len(left) > 2:
             for i in sorted(left, key=lambda i: best.shares[i]):
+                if budget.left <= 0:
+                    budget.miss("which variables can be left out")
+                    return left, best
                 rest = tuple(k for k in left if k != i)
                 tried = self.least(rest)
-                if tried.ratio <= max(1.5 * best.ratio, ratio):
+                if tried.ratio <= max(_AS_GOOD * best.ratio, ratio):
                     left, best = rest, tried
                     break
             else:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from edgewise._arrays import tensor_of
-from edgewise._errors import DataError, ShapeError
+from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._jets import jet
 from edgewise._network import KAN, check_finite
 
@@ -85,7 +85,9 @@ def derivatives(f: Target, x: Any) -> Derivatives:
 
     Raises:
         ShapeError: If x is not of shape (batch, inputs), or f gives more than one output.
-        DataError: If x or what f gives is not finite, or torch cannot differentiate f.
+        DataError: If x or what f gives is not finite, torch cannot differentiate f, or f is
+            constant or linear in pieces.
+        ConfigError: If f is no function.
 
     Example:
         >>> found = ew.science.derivatives(lambda x: x[:, 0] * x[:, 1] ** 2, x)
@@ -132,6 +134,10 @@ def differentiable(f: Target) -> Function:
     if isinstance(f, KAN):
         model = f if f.dtype == torch.float64 else copy.deepcopy(f).to(torch.float64)
         return lambda x: _checked(x, *_of_network(model, x))
+    if not callable(f):
+        raise ConfigError(
+            f"f is a KAN, a module or a function of tensors, got a {type(f).__name__}."
+        )
     if isinstance(f, nn.Module):
         f = copy.deepcopy(f).to(torch.float64).eval()
     return lambda x: _checked(x, *_of_function(f, x))
@@ -148,7 +154,7 @@ def _of_network(model: KAN, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _of_function(f: Target, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     with torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        given = f(x)
+        given = _called(f, x)
         if not isinstance(given, Tensor):
             raise DataError(
                 f"f gives a tensor that torch can differentiate, got a {type(given).__name__}."
@@ -164,6 +170,19 @@ def _of_function(f: Target, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         gradient = _slope(value, x)
         rows = [_slope(gradient[:, i], x) for i in range(x.shape[1])]
     return value.detach(), gradient.detach(), torch.stack(rows, 1).detach()
+
+
+def _called(f: Target, x: Tensor) -> Any:
+    """What a function gives; one of NumPy cannot take tensors that are differentiated."""
+    try:
+        return f(x)
+    except RuntimeError as error:
+        if "Can't call numpy() on Tensor" not in str(error):
+            raise
+        raise DataError(
+            "torch cannot differentiate f, which asks for NumPy arrays. Use functions of torch, or "
+            "fit a KAN to values of f and ask that: fit(KAN(widths), x, f(x)).model."
+        ) from error
 
 
 def _slope(value: Tensor, x: Tensor) -> Tensor:
@@ -189,6 +208,15 @@ def _checked(x: Tensor, value: Tensor, gradient: Tensor, hessian: Tensor) -> Der
         raise DataError(
             "f is constant in pieces: its values vary, its derivatives are zero in every row. "
             "Structure is read from derivatives; take what stands inside the step."
+        )
+    varies = gradient.amax(0) - gradient.amin(0) > 1e-9 * gradient.abs().amax(0)
+    bent = hessian.abs().amax(0).amax(0) > 0
+    if bool((varies & ~bent).any()):
+        column = int((varies & ~bent).nonzero()[0])
+        raise DataError(
+            f"f is linear in pieces in input {column}: its slope varies between rows, but all "
+            "second derivatives are zero, as with abs or ReLU. Structure is read from these; give "
+            "a smooth f, as by softplus or tanh in place of ReLU, or splines of degree 2 or more."
         )
     value, gradient, hessian = (t.to(torch.float64) for t in (value, gradient, hessian))
     return Derivatives(value, gradient, (hessian + hessian.mT) / 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from edgewise._network import KAN
 from edgewise._prune import prune
 from edgewise._symbolic import Formula, symbolize
 from edgewise._symbolic._discover._discover import laws
+from edgewise.science._budget import Budget
 from edgewise.science._contrast import spline_features
 from edgewise.science._regress import Regression
 
@@ -25,12 +25,17 @@ _ONE_WAY = 0.95
 _FINE = 1e-4
 """What a formula leaves of the spread where no other target needs to be tried."""
 
+_LEAST = 0.05
+"""Seconds that a search is worth beginning for."""
+_READ = 0.5
+"""The share of the time to read a formula in; what it does at last is not cut off."""
+
 
 def solved(
     table: Tensor,
     targets: Sequence[int],
     names: Sequence[str],
-    time: float,
+    budget: Budget,
     seed: int,
     each: float = float("inf"),
 ) -> tuple[str, Any, float] | None:
@@ -43,15 +48,17 @@ def solved(
     """
     import sympy
 
-    begin = clock.perf_counter()
     found: list[tuple[tuple[Any, ...], int, Any, float]] = []
     for done, target in enumerate(reversed(targets)):
-        left = time - (clock.perf_counter() - begin)
-        if left <= 0:
-            break
+        left = budget.left
+        if left <= _LEAST:
+            budget.miss(f"a law for {names[target]}")
+            continue
         rest = [i for i in range(table.shape[1]) if i != target]
         x, y = table[:, rest].numpy(), table[:, target].numpy()
         front = laws(x, y, time=min(each, left / (len(targets) - done)), seed=seed)
+        if not front.finished:
+            budget.miss(f"longer laws for {names[target]}")
         if not front.found or not front.best.expr.free_symbols:
             continue
         expr = _named(front.best, [names[i] for i in rest])
@@ -107,24 +114,24 @@ def verified(rows: Tensor, target: str | None, expr: Any, names: Sequence[str], 
 
 
 def explicit(
-    table: Tensor, names: Sequence[str], time: float, seed: int
+    table: Tensor, names: Sequence[str], budget: Budget, seed: int
 ) -> tuple[str, Any, float] | None:
     """Try each variable as a function of the others; the plainest of the good ones is taken."""
-    begin = clock.perf_counter()
     count = table.shape[1]
     fits: list[tuple[float, int, list[int], KAN]] = []
     for target in range(count):
-        left = time - (clock.perf_counter() - begin)
-        if left <= 0:
-            break
+        left = budget.left
+        if left <= _LEAST:
+            budget.miss(f"a network for {names[target]}")
+            continue
         rest = [i for i in range(count) if i != target]
         x, y = table[:, rest], table[:, [target]]
         spread = float(y.std())
         widths = [[1, 1]] if count == 2 else [[count - 1, 1, 1], [count - 1, (1, 1), 1]]
         tried = None
         for width in widths:
-            budget = 0.5 * left / (count - target) / len(widths)
-            one = fit(KAN(width), x, y, seed=seed, refine=24, starts=3, time=budget, progress=False)
+            part = 0.5 * left / (count - target) / len(widths)
+            one = fit(KAN(width), x, y, seed=seed, refine=24, starts=3, time=part, progress=False)
             if tried is None or one.held_out < 0.3 * tried.held_out:
                 tried = one
             if one.held_out < _FINE * spread:
@@ -133,9 +140,12 @@ def explicit(
             fits.append((tried.held_out / spread, target, rest, tried.model))
     found: list[tuple[Formula, float, int]] = []
     for error, target, rest, model in sorted(fits, key=lambda each: each[0])[:2]:
-        left = time - (clock.perf_counter() - begin)
         x, y = table[:, rest], table[:, [target]]
-        formula = _read(prune(model, x), x, y, [names[i] for i in rest], left, seed)
+        called = [names[i] for i in rest]
+        if budget.left <= _LEAST:
+            budget.miss(f"the formula of the network for {names[target]}")
+            continue
+        formula = _read(prune(model, x), x, y, called, _READ * budget.left, seed)
         if formula is not None and formula.rmse <= max(3 * error, _FINE) * float(y.std()):
             found.append((formula, formula.rmse / float(y.std()), target))
     if not found:
@@ -146,7 +156,7 @@ def explicit(
 
 
 def implicit(
-    table: Tensor, parts: Tensor, names: Sequence[str], time: float, seed: int
+    table: Tensor, parts: Tensor, names: Sequence[str], budget: Budget, seed: int
 ) -> tuple[Any, float] | None:
     """Read an equation off functions of one variable whose sum is a constant, (batch, variables).
 
@@ -161,6 +171,7 @@ def implicit(
     assert isinstance(y, Tensor)
     y = y[:, None]
     expr = None
+    time = budget.left
     for _ in range(2):  # the scale of an equation is free: the second time it is a plain one
         result = fit(
             KAN([table.shape[1], 1]), x, y, seed=seed, refine=24, time=0.2 * time, progress=False

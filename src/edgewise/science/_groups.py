@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import TypeAlias
 
 from torch import Tensor
@@ -15,7 +16,12 @@ Groups: TypeAlias = tuple[Group, ...]
 
 def check_groups(groups: Sequence[Sequence[int]], count: int) -> Groups:
     """Check groups that the user names."""
-    parts = tuple(tuple(int(i) for i in group) for group in groups)
+    try:
+        parts = tuple(tuple(index(i) for i in group) for group in groups)
+    except TypeError as error:
+        raise ConfigError(
+            f"A group is a sequence of numbers of inputs, such as [0, 2], got {list(groups)}."
+        ) from error
     flat = [i for part in parts for i in part]
     if not all(parts) or len(set(flat)) < len(flat) or any(not 0 <= i < count for i in flat):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Relations that are polynomials, by linear algebra: an equation, or one variable of the others."""
+"""A variable that is a polynomial of others, by linear algebra."""
 
 from __future__ import annotations
 
@@ -9,37 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_DEGREE = 3
 _EXACT = 1e-7
 """What an exact polynomial may leave of its spread."""
 _ROUNDING = 1e-7
-
-
-def polynomial_equation(table: Tensor, names: Sequence[str]) -> tuple[Any, float] | None:
-    """The sum of polynomials of one variable each that is zero on the rows, and what it leaves.
-
-    None if there is no exact one of degree 3.
-    """
-    import sympy
-
-    symbols = [sympy.Symbol(name, real=True) for name in names]
-    terms = [s**k for s in symbols for k in range(1, _DEGREE + 1)]
-    powers = torch.stack([c**k for c in table.T for k in range(1, _DEGREE + 1)], 1)
-    centered = powers - powers.mean(0)
-    scale = centered.std(0)
-    _, sizes, directions = torch.linalg.svd(centered / scale, full_matrices=False)
-    if float(sizes[-1]) > _EXACT * float(sizes[0]):
-        return None
-    weights = directions[-1] / scale
-    share = directions[-1].abs()
-    kept = [n for n in range(len(terms)) if share[n] > _ROUNDING * float(share.max())]
-    if {terms[n].free_symbols.copy().pop() for n in kept} != set(symbols):
-        return None  # some variable takes only a few values
-    lead = float(weights[kept[0]])
-    weights = weights / lead
-    constant = -float(weights[kept] @ powers[:, kept].mean(0))
-    expr = sum((_plain(float(weights[n])) * terms[n] for n in kept), sympy.Integer(0))
-    return expr + _plain(constant), float(sizes[-1] / sizes[0])
 
 
 def polynomial_of(table: Tensor, names: Sequence[str]) -> tuple[str, Any, float] | None:

@@ -8,10 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from edgewise.science._budget import Budget
 from edgewise.science._contrast import Features
 
 _FOLDS = 4
 _RIDGE = 1e-12
+_AS_GOOD = 1.5
+"""How much larger what is left may be with fewer variables."""
 
 
 class Regression:
@@ -32,38 +35,62 @@ class Regression:
         fold = torch.randperm(len(x), generator=generator) % _FOLDS
         parts = [both[fold == k] for k in range(_FOLDS)]
         self._moments = [part.T @ part for part in parts]
-        self._whole = sum(self._moments, torch.zeros_like(self._moments[0]))
+        whole = sum(self._moments, torch.zeros_like(self._moments[0]))
+        self._fitted = [whole - mine for mine in self._moments]
         self._rows = len(x)
 
     def left(self, target: int, variables: Sequence[int]) -> float:
         """The share of a variable's variance that functions of others leave, on rows held out."""
         count = len(self._features.of)
-        columns = [*self._features.within(variables), len(self._whole) - 1]
+        columns = [*self._features.within(variables), len(self._moments[0]) - 1]
         index, at = torch.tensor(columns), count + target
+        block = index[:, None], index
         squares = 0.0
-        for mine in self._moments:
-            fitted = self._whole - mine
-            A, b = fitted[index][:, index], fitted[index, at]
-            A = A + _RIDGE * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype)
+        for mine, fitted in zip(self._moments, self._fitted, strict=True):
+            A, b = fitted[block], fitted[index, at]
+            A.diagonal().add_(_RIDGE * A.diagonal().mean())
             c = torch.linalg.solve(A, b)
-            squares += float(mine[at, at] - 2 * c @ mine[index, at] + c @ mine[index][:, index] @ c)
+            squares += float(mine[at, at] - 2 * c @ mine[index, at] + c @ mine[block] @ c)
         return max(squares / self._rows, 0.0)
 
-    def best(self, variables: Sequence[int], enough: float) -> tuple[int, tuple[int, ...], float]:
+    def best(
+        self, variables: Sequence[int], enough: float, budget: Budget
+    ) -> tuple[int, tuple[int, ...], float]:
         """The variable that the others leave least of, those that it needs, and what is left.
+
+        Of variables that are explained exactly the one that needs the fewest is taken, then the
+        last, since results stand behind what they come from.
 
         Args:
             variables: Those to choose from.
             enough: What is small enough to need no comparison.
+            budget: The time, after which OutOfTime is raised.
         """
-        rest = {i: tuple(k for k in variables if k != i) for i in variables}
-        target = min(variables, key=lambda i: self.left(i, rest[i]))
-        needed, share = rest[target], self.left(target, rest[target])
+        shares = {}
+        for i in variables:
+            budget.check()
+            shares[i] = self.left(i, [k for k in variables if k != i])
+        most = max(min(shares.values()), enough)
+        found = [
+            (i, *self._needed(i, [k for k in variables if k != i], shares[i], enough, budget))
+            for i in variables
+            if shares[i] <= most
+        ]
+        return min(found, key=lambda one: (len(one[1]), -one[0]))
+
+    def _needed(
+        self, target: int, others: Sequence[int], share: float, enough: float, budget: Budget
+    ) -> tuple[tuple[int, ...], float]:
+        """Leave variables out while the rest explains a target as well."""
+        needed = tuple(others)
         while len(needed) > 1:
-            tries = [tuple(k for k in needed if k != i) for i in needed]
-            fewer = min(tries, key=lambda t: self.left(target, t))
-            without = self.left(target, fewer)
-            if without > max(1.5 * share, enough):
+            tries = {}
+            for i in needed:
+                budget.check()
+                fewer = tuple(k for k in needed if k != i)
+                tries[fewer] = self.left(target, fewer)
+            fewer, without = min(tries.items(), key=lambda one: one[1])
+            if without > max(_AS_GOOD * share, enough):
                 break
             needed, share = fewer, without
-        return target, needed, share
+        return needed, share

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time as clock
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,16 +12,19 @@ from torch import Tensor
 
 from edgewise._errors import ConfigError, DataError, ShapeError
 from edgewise._symbolic._formula import shorten
+from edgewise.science._budget import Budget, OutOfTime
 from edgewise.science._contrast import (
     Contrast,
+    Features,
     log_features,
     pair_features,
     product_features,
     spline_features,
 )
 from edgewise.science._derivatives import points
+from edgewise.science._equations import plain_equation
 from edgewise.science._formulas import explicit, functions, implicit, solved, verified
-from edgewise.science._polynomials import polynomial_equation, polynomial_of
+from edgewise.science._polynomials import polynomial_of
 from edgewise.science._regress import Regression
 
 _GRIDS = (3, 6, 12)
@@ -35,6 +38,16 @@ _WORSE = 3.0
 """How much larger the error of a formula may be on rows held out."""
 _ROUNDING = 1e-9
 """An error that is no more than rounding, as a share of the spread."""
+_DRAWN = 20_000
+"""Rows that are looked at; of more, so many are drawn."""
+_TIED = 100.0
+"""How much more than the relation before others leave that count as well."""
+_NEAR = 1e-6
+"""A ratio below which others count in any case."""
+_SEARCH = 0.5
+"""The share of the time in which more relations are searched, if formulas are as well."""
+_MOST = 1000
+"""Products that are tried together, at most."""
 _SOLVE = 0.6
 """The share of the time that is left for each of the ways to a formula."""
 _QUICK = 1.0
@@ -88,11 +101,14 @@ class Relations:
         found: The relations.
         free: The names of the variables that are in none.
         seconds: How long it took.
+        missed: What was not looked at, since the time was over, or there were too many columns or
+            too few rows for it.
     """
 
     found: tuple[Relation, ...]
     free: tuple[str, ...]
     seconds: float = field(repr=False)
+    missed: tuple[str, ...] = field(default=(), repr=False)
 
     def __iter__(self) -> Iterator[Relation]:
         """The relations in their order."""
@@ -109,7 +125,9 @@ class Relations:
     def __str__(self) -> str:
         lines = [f"{n}. {relation}" for n, relation in enumerate(self.found, 1)]
         lines = lines or ["no relation found"]
-        return "\n".join([*lines, *([f"free: {', '.join(self.free)}"] if self.free else [])])
+        lines += [f"free: {', '.join(self.free)}"] if self.free else []
+        lines += [f"not looked at: {'; '.join(self.missed)}"] if self.missed else []
+        return "\n".join(lines)
 
 
 def discover_relations(
@@ -135,21 +153,27 @@ def discover_relations(
     products of functions of two others, or of three others. Of these kinds the plainest is taken
     that leaves at most ten times what the best one leaves.
 
+    Of relations that follow from each other, those of the fewest variables are taken, and then the
+    shortest.
+
     Then formulas are sought on four fifths of the rows: a law for one variable of a relation by
-    `discover`; a function by `fit` and `symbolize`; or an equation where there is no function. What
-    the other rows do not bear out, an error of more than three times that on the first, is not
-    shown.
+    `discover`; a function by `fit` and `symbolize`; or an equation where there is no function, of
+    powers, roots, logarithms and exponentials or else read off a network. What the other rows do
+    not bear out, an error of more than three times that on the first, is not shown.
 
     Args:
-        data: The table, (rows, variables), of at least 50 rows: a tensor or a NumPy array.
+        data: The table, (rows, variables), of at least 50 rows: a tensor or a NumPy array. Of more
+            than 20,000 rows, so many are drawn.
         names: What the columns are called; x_1, x_2, ... by default.
         threshold: The share of the variance that a relation may leave.
         formulas: Whether to look for formulas.
-        time: A budget in seconds for the formulas, shared by all relations.
+        time: A budget in seconds. After half of it no more relations are looked for, but formulas
+            for those that were found.
         seed: The seed of the rows held out.
 
     Returns:
-        The relations, ranked by their score, and the variables that are in none.
+        The relations, ranked by their score, the variables that are in none, and what was not
+        looked at.
 
     Raises:
         ShapeError: If data is no matrix, or the number of names is wrong.
@@ -169,24 +193,32 @@ def discover_relations(
         >>> volume.target, volume.formula, volume.error < 1e-9
         ('V', a*b*c, True)
     """
-    begin = clock.perf_counter()
     x = _checked(data)
     called = _names(names, x.shape[1])
     if not 0 < threshold < 1:
         raise ConfigError(f"threshold is a share of the variance between 0 and 1, got {threshold}.")
     if not time > 0:
         raise ConfigError(f"time is a budget in seconds and must be positive, got {time}.")
-    hits = _search(x, threshold, seed)
+    import sympy  # noqa: F401  (a second that is not of the time)
+
+    budget = Budget(time)
+    drawn = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:_DRAWN]
+    x = x[drawn.sort().values]
+    more = Budget(_SEARCH * time if formulas else time, budget.missed)
+    hits = _search(x, threshold, seed, budget, more)
     relations = []
     for number, hit in enumerate(sorted(hits, key=lambda hit: hit.left)):
+        tied = tuple(called[i] for i in hit.columns)
         formula = None
         if formulas:
-            left = time - (clock.perf_counter() - begin)
-            formula = _formula(x, hit, called, threshold, left / (len(hits) - number), seed)
+            own = Budget(budget.left / (len(hits) - number))
+            formula = _formula(x, hit, called, threshold, own, seed)
+            if formula is None and own.missed:
+                budget.miss(f"for {', '.join(tied)}: {', '.join(own.missed)}")
         target, expr, error = formula or (None, None, None)
         relations.append(
             Relation(
-                tuple(called[i] for i in hit.columns),
+                tied,
                 hit.columns,
                 1 - hit.left,
                 target,
@@ -196,9 +228,11 @@ def discover_relations(
                 formulas,
             )
         )
+    if formulas:
+        relations = _shortest(x, relations, called, budget, seed)
     tied = {i for relation in relations for i in relation.columns}
     free = tuple(name for i, name in enumerate(called) if i not in tied)
-    return Relations(tuple(relations), free, clock.perf_counter() - begin)
+    return Relations(tuple(relations), free, time - budget.left, tuple(budget.missed))
 
 
 @dataclass(frozen=True)
@@ -210,46 +244,30 @@ class _Hit:
         left: The share of the variance that it leaves.
         parts: Its functions of one variable, (batch, columns), whose sum is a constant; None where
             it has products.
+        target: The variable that products of the others give, if any.
     """
 
     columns: tuple[int, ...]
     left: float
     parts: Tensor | None
+    target: int | None = None
 
 
-def _search(x: Tensor, threshold: float, seed: int) -> list[_Hit]:
+def _search(x: Tensor, threshold: float, seed: int, first: Budget, rest: Budget) -> list[_Hit]:
     """Relations in turn, the plainest that is about as good as any: sums, powers, products."""
+    families = _Families(x, seed, threshold, first)
     hits: list[_Hit] = []
     left = tuple(range(x.shape[1]))
-    sums, powers, products = _families(x, seed)
     while len(left) > 1:
-        contrast = min(sums, key=lambda c: c.least(left).ratio)
-        found = [contrast.least(left).ratio, powers.least(left).ratio, float("inf")]
-        regressed = None
-        if min(found) > _EXACT and len(left) > 2 and products:
-            regressed = min((r.best(left, _EXACT) for r in products), key=lambda r: r[2])
-            if len(regressed[1]) > 1:  # with one variable it is a sum
-                found[2] = regressed[2]
-        if min(found) > threshold:
+        if families.budget.left <= 0:
+            first.miss("more relations")
             break
-        most = min(_AS_GOOD * min(found) + _EXACT, threshold)
-        way = next(n for n, ratio in enumerate(found) if ratio <= most)
-        if way == 2:
-            assert regressed is not None
-            target, needed, share = regressed
-            hit = _Hit(tuple(sorted((target, *needed))), share, None)
-            hits += [] if _follows(hit, hits) else [hit]
-            left = tuple(k for k in left if k != target)
-            continue
-        contrast = powers if way == 1 else contrast
-        columns, direction = contrast.minimal(left, _EXACT)
-        if direction.ratio > threshold:
+        hit = families.plainest(left)
+        if hit is None:
             break
-        parts = contrast.parts(direction, columns) if way == 0 else None
-        hit = _Hit(columns, direction.ratio, parts)
         hits += [] if _follows(hit, hits) else [hit]
-        rests = [tuple(k for k in left if k != i) for i in columns]
-        left = min(rests, key=lambda rest: contrast.least(rest).ratio)
+        families.budget = rest
+        left = families.aside(left, hit)
     return hits
 
 
@@ -261,70 +279,211 @@ def _follows(hit: _Hit, hits: list[_Hit]) -> bool:
     )
 
 
-def _families(x: Tensor, seed: int) -> tuple[list[Contrast], Contrast, list[Regression]]:
+class _Families:
     """What relations are made of: functions of one variable, powers, and products."""
 
-    def generator() -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
+    def __init__(self, x: Tensor, seed: int, threshold: float, budget: Budget) -> None:
+        self._x, self._seed, self._threshold, self.budget = x, seed, threshold, budget
+        splines = [spline_features(x, grid) for grid in _GRIDS]
+        fit = [f for f in splines if _ROWS * f.values.shape[1] <= len(x)] or splines[:1]
+        self._sums = [Contrast(f, self._generator()) for f in fit]
+        self._powers = Contrast(log_features(x), self._generator())
+        self._made: dict[str, Regression] = {}
+        self._seen: dict[tuple[int, ...], _Hit | None] = {}
 
-    splines = [spline_features(x, grid) for grid in _GRIDS]
-    fit = [f for f in splines if _ROWS * f.values.shape[1] <= len(x)] or splines[:1]
-    products = [pair_features(x, degree) for degree in (1, 2, 3)]
-    products += [product_features(x)] if x.shape[1] > 3 else []
-    products = [f for f in products if _ROWS * f.values.shape[1] <= len(x)]
-    return (
-        [Contrast(f, generator()) for f in fit],
-        Contrast(log_features(x), generator()),
-        [Regression(f, x, generator()) for f in products],
-    )
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self._seed)
+
+    def plainest(self, left: tuple[int, ...]) -> _Hit | None:
+        """The plainest relation of these variables that is about as good as the best."""
+        sums = min(self._sums, key=lambda c: c.least(left).ratio)
+        found = [sums.least(left).ratio, self._powers.least(left).ratio, math.inf]
+        hit = None
+        if min(found) > _EXACT and len(left) > 2:
+            hit = self._product(left)
+            if hit is not None:
+                found[2] = hit.left
+        most = min(_AS_GOOD * min(found) + _EXACT, self._threshold)
+        way = next((n for n, ratio in enumerate(found) if ratio <= most), None)
+        if way is None or way == 2:
+            return None if way is None else hit
+        contrast = self._powers if way == 1 else sums
+        columns, direction = contrast.fewest(left, _EXACT, self.budget)
+        if direction.ratio > self._threshold:
+            return None
+        parts = contrast.parts(direction, columns) if way == 0 else None
+        return _Hit(columns, direction.ratio, parts)
+
+    def aside(self, left: tuple[int, ...], hit: _Hit) -> tuple[int, ...]:
+        """The variables without one of a relation: where the next is plainest.
+
+        The one that a product gives, or else the one without which most is tied of the rest, then
+        that where the next relation is of the fewest variables; and of these the last.
+        """
+        if hit.target is not None:
+            return tuple(k for k in left if k != hit.target)
+        rests = {i: tuple(k for k in left if k != i) for i in hit.columns}
+        most = min(max(_TIED * hit.left, _NEAR), self._threshold)  # what is much worse is no law
+        contrasts = [*self._sums, self._powers]
+        tied = {i: sum(c.tied(r, most, _EXACT) for c in contrasts) for i, r in rests.items()}
+        exact = hit.left <= _EXACT  # else it is not worth the time to ask products
+        sizes = {
+            i: self._size(rest, most, any(tied.values()) or not exact) for i, rest in rests.items()
+        }
+        return rests[min(rests, key=lambda i: (-round(tied[i]), sizes[i], -i))]
+
+    def _size(self, rest: tuple[int, ...], most: float, plain: bool) -> int:
+        """How many variables the next relation has; all, if none leaves so little."""
+        if self.budget.left <= 0:
+            return len(rest)
+        if not plain:
+            hit = self._product(rest) if len(rest) > 2 else None
+            return len(rest) if hit is None or hit.left > most else len(hit.columns)
+        best = min([*self._sums, self._powers], key=lambda c: c.least(rest).ratio)
+        if best.least(rest).ratio > most:
+            return len(rest)
+        return len(best.fewest(rest, _EXACT, self.budget)[0])
+
+    def _product(self, left: tuple[int, ...]) -> _Hit | None:
+        """The variable that products of the others explain best, if they need two or more."""
+        if left not in self._seen:
+            self._seen[left] = self._best_product(left)
+        return self._seen[left]
+
+    def _best_product(self, left: tuple[int, ...]) -> _Hit | None:
+        ways = []
+        for name, size, make in self._products():
+            if size > min(_MOST, len(self._x) // _ROWS):
+                self.budget.miss(f"{name} ({size:,} of them, for {len(self._x):,} rows)")
+                continue
+            try:
+                self.budget.check()
+                if name not in self._made:
+                    self._made[name] = Regression(make(), self._x, self._generator())
+                ways.append(self._made[name].best(left, _EXACT, self.budget))
+            except OutOfTime:
+                self.budget.miss(name)
+        target, needed, share = min(ways, key=lambda way: way[2], default=(0, (), 0.0))
+        if len(needed) < 2:  # with one variable it is a sum
+            return None
+        return _Hit(tuple(sorted((target, *needed))), share, None, target)
+
+    def _products(self) -> Iterator[tuple[str, int, Callable[[], Features]]]:
+        """Kinds of products, their number, and how they are made."""
+        x, count = self._x, self._x.shape[1]
+        pairs = math.comb(count, 2)
+        yield "products of two", count + pairs, lambda: pair_features(x, 1)
+        yield "products of two squares", 2 * count + 4 * pairs, lambda: pair_features(x, 2)
+        yield "products of two cubes", 3 * count + 9 * pairs, lambda: pair_features(x, 3)
+        if count > 3:
+            size = count + pairs + math.comb(count, 3)
+            yield "products of three", size, lambda: product_features(x)
 
 
 def _formula(
-    x: Tensor, hit: _Hit, names: Sequence[str], threshold: float, time: float, seed: int
+    x: Tensor, hit: _Hit, names: Sequence[str], threshold: float, budget: Budget, seed: int
 ) -> tuple[str | None, Any, float] | None:
     """The best formula of a relation, with its target, and its error on rows held out."""
     called = [names[i] for i in hit.columns]
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    table = x[:, list(hit.columns)]
-    held, fitted = table[order[: len(x) // _HELD]], order[len(x) // _HELD :]
-    parts = None if hit.parts is None else hit.parts[fitted]
-    for target, expr, error in _candidates(table[fitted], parts, called, threshold, time, seed):
+    held, fitted = (x[rows][:, hit.columns] for rows in _dealt(len(x), seed))
+    parts = None if hit.parts is None else hit.parts[_dealt(len(x), seed)[1]]
+    for target, expr, error in _candidates(
+        fitted, parts, hit.left, called, threshold, budget, seed
+    ):
         on_held = verified(held, target, expr, called, seed)
         if on_held <= max(_WORSE * error, _ROUNDING):  # NaN is not
             return target, expr, on_held
     return None
 
 
+def _dealt(rows: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The rows to verify formulas on, and those to find them on."""
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    return order[: rows // _HELD], order[rows // _HELD :]
+
+
 def _candidates(
     table: Tensor,
     parts: Tensor | None,
+    ratio: float,
     names: Sequence[str],
     threshold: float,
-    time: float,
+    budget: Budget,
     seed: int,
 ) -> Iterator[tuple[str | None, Any, float]]:
     """Formulas for a relation, those first that are sooner found or surer."""
-    begin = clock.perf_counter()
-
-    def left() -> float:
-        return time - (clock.perf_counter() - begin)
-
     everything = range(table.shape[1])
     targets = everything if parts is None else functions(table, parts, threshold, seed)
-    if found := solved(table, targets, names, _SOLVE * left(), seed, each=_QUICK):
+    quick = Budget(_SOLVE * budget.left)  # what it misses is looked for again
+    if found := solved(table, targets, names, quick, seed, each=_QUICK):
         yield found
     if parts is None and (found := polynomial_of(table, names)):
         yield found
-    if parts is not None and targets and (found := explicit(table, names, _SOLVE * left(), seed)):
+    plain = None
+    if parts is not None:
+        plain = plain_equation(table, parts, names, ratio, budget)
+    if plain is not None and (plain[0] is not None or not targets):
+        yield plain
+    some = bool(targets) and parts is not None
+    if some and (found := explicit(table, names, budget.share(_SOLVE), seed)):
         yield found
-    if found := solved(table, targets, names, _SOLVE * left(), seed):
+    if found := solved(table, targets, names, budget.share(_SOLVE), seed):
         yield found
-    if parts is None and left() > 0 and (found := explicit(table, names, left(), seed)):
+    if parts is None and (found := explicit(table, names, budget, seed)):
         yield found
-    if parts is not None and left() > 0:
-        equation = polynomial_equation(table, names) or implicit(table, parts, names, left(), seed)
-        if equation is not None:
-            yield None, *equation
+    if parts is None:
+        return
+    if plain is not None:
+        yield plain
+    if budget.left <= 0:
+        budget.miss("an equation by a network")
+    elif equation := implicit(table, parts, names, budget, seed):
+        yield None, *equation
+
+
+def _shortest(
+    x: Tensor, relations: list[Relation], names: Sequence[str], budget: Budget, seed: int
+) -> list[Relation]:
+    """Of relations that share variables, take the shortest of those that say the same.
+
+    With a = m^3, the law b = exp(m) is one for a and b as well, which is longer.
+    """
+    import sympy
+
+    def length(formula: Any) -> float:
+        return math.inf if formula is None else float(sympy.count_ops(formula))
+
+    for n, relation in enumerate(relations):
+        for other in relations:
+            here, there = set(relation.columns), set(other.columns)
+            if other is relation or len(there - here) > 1 or length(relation.formula) <= 1:
+                continue
+            for shared in sorted(here & there):
+                columns = tuple(sorted((here | there) - {shared}))
+                if budget.left <= 0 or {*columns} in [{*r.columns} for r in relations]:
+                    continue
+                called = [names[i] for i in columns]
+                held, fitted = (x[rows][:, columns] for rows in _dealt(len(x), seed))
+                quick = Budget(min(_QUICK * len(columns), budget.left))
+                found = solved(fitted, range(len(columns)), called, quick, seed, each=_QUICK)
+                if found is None or length(found[1]) >= length(relation.formula):
+                    continue
+                target, expr, error = found
+                on_held = verified(held, target, expr, called, seed)
+                if on_held <= max(_WORSE * min(error, relation.error or error), _ROUNDING):
+                    relation = Relation(
+                        tuple(called),
+                        columns,
+                        1 - on_held**2,
+                        target,
+                        expr,
+                        on_held,
+                        relation.pairs,
+                        True,
+                    )
+                    relations[n] = relation
+                    break
+    return relations
 
 
 def _checked(data: Any) -> Tensor:

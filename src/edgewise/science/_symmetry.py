@@ -266,6 +266,11 @@ def _read(expr: Any, names: list[str]) -> Any:
             f"The expression is of some of the inputs {', '.join(names)}; "
             + (f"it has {', '.join(unknown)}." if unknown else f"{expr} has none of them.")
         )
+    if unknown := sorted(str(f.func) for f in expr.atoms(sympy.core.function.AppliedUndef)):
+        raise ConfigError(
+            f"The expression calls {', '.join(unknown)}, which SymPy does not know. Write it with "
+            "functions such as sin, exp, log, sqrt, Abs."
+        )
     return expr.xreplace({s: sympy.Symbol(s.name, real=True) for s in symbols})
 
 

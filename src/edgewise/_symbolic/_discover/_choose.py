@@ -35,14 +35,21 @@ def make_front(
     given: Mapping[str, float],
     finished: bool,
     begin: float,
+    until: Clock | None = None,
 ) -> Front:
-    """Make the constants of the best candidates exact, and write them down."""
+    """Make the constants of the best candidates exact, and write them down.
+
+    When the time of the clock `until` is over, the other candidates are left out.
+    """
     plain = rows.plain
     rows = rows.unscaled()
     final = Pool(rows.x, rows.y, Clock(math.inf))
     mean = Candidate(("c", float(np.mean(rows.y))), float(np.var(rows.y)), 1)
     made: dict[str, tuple[float, Candidate]] = {}
-    for candidate in [*shown(pool), mean]:
+    hopeful = shown(pool)
+    for candidate in [*hopeful[:1], mean, *hopeful[1:]]:
+        if until is not None and len(made) > 1 and until.left <= 0:
+            break
         tree = candidate.tree if candidate is mean else absorbed(plain(candidate.tree))
         tree = refine(tree, rows.x, rows.y)[0]
         tree = simplified(tree, rows.x, rows.y, final.rounding)
@@ -88,7 +95,7 @@ def shown(pool: Pool) -> list[Candidate]:
     ranked = pool.ranked()
     hopeful = sorted(ranked, key=lambda c: pool.cost(c) - NATS / 2 * c.numbers)
     shown: dict[tuple[int, str], Candidate] = {}
-    for candidate in [ranked[0], *hopeful]:
+    for candidate in [*ranked[:1], *hopeful]:
         shown.setdefault((candidate.size, f"{candidate.loss:.4e}"), candidate)
         if len(shown) == _SHOWN:
             break

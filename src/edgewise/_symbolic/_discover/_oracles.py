@@ -118,6 +118,7 @@ def polynomial(problem: Problem, links: tuple[str, ...], most: int = 260) -> Non
             if len(powers) == tried:
                 continue
             tried = len(powers)
+            problem.pool.clock.check()
             A = monomials(target.x, powers)
             if (sparse := exact_terms(A, target.y)) is not None:
                 keep, coef = sparse

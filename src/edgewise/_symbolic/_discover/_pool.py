@@ -43,17 +43,20 @@ class Clock:
         self._read = read
         self._begin = read()
         self._seconds = seconds
-        self._calls = 0
 
     @property
     def used(self) -> float:
         """Seconds since the start."""
         return self._read() - self._begin
 
+    @property
+    def left(self) -> float:
+        """Seconds until it ends."""
+        return self._seconds - self.used
+
     def check(self) -> None:
         """Raise Stop when the time is over."""
-        self._calls += 1
-        if self._calls % 8 == 0 and self.used > self._seconds:
+        if self.left < 0:
             raise Stop
 
 
