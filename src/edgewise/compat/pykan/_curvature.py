@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgewise._nodes import Nodes
 from edgewise.compat.pykan._moments import Step, walk
 from edgewise.compat.pykan._objective import Curved, Task
 
@@ -54,7 +53,7 @@ class Curvature:
 
     def _add_nodes(self, model: MultKAN, n: int, s: Step, d: Tensor) -> Tensor:
         """Add the scales and biases of nodes; give the derivatives in the sums."""
-        nodes = Nodes(model.width[n + 1][0], model.arities(n + 1))
+        nodes = model.nodes(n + 1)
         scale, subscale = model.node_scale[n], model.subnode_scale[n]
         by_subnode = nodes.backward((d * scale).unsqueeze(1), s.subnodes).squeeze(1)
         if model.affine_trainable:

@@ -12,7 +12,6 @@ from torch import Tensor
 from edgewise import _jets as jets
 from edgewise._jets import Leibniz
 from edgewise._kernels import Columns, pull
-from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import KANLayer
 from edgewise.compat.pykan._moments import base_derivatives
 
@@ -54,7 +53,7 @@ def hessian(model: MultKAN, x: Tensor) -> Tensor:
     for layer, (act, _) in enumerate(model.parts()):
         coef = (act.mask * act.scale_sp).unsqueeze(-1) * act.coef
         sums = _LayerJets.apply(u, coef, act.mask * act.scale_base, act, rule)
-        nodes = Nodes(model.width[layer + 1][0], model.arities(layer + 1))
+        nodes = model.nodes(layer + 1)
         subnodes = _affine(sums, model.subnode_scale[layer], model.subnode_bias[layer])
         products = jets._nodes_forward(nodes, subnodes, rule)
         u = _affine(products, model.node_scale[layer], model.node_bias[layer])

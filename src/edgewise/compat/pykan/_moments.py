@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import KANLayer
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def gradient(
     for n, (act, _) in reversed(list(enumerate(model.parts()))):
         s = steps[n]
         scale, subscale = model.node_scale[n], model.subnode_scale[n]
-        nodes = Nodes(model.width[n + 1][0], model.arities(n + 1))
+        nodes = model.nodes(n + 1)
         by_subnode = nodes.backward((d * scale).unsqueeze(1), s.subnodes).squeeze(1)
         if model.affine_trainable:
             found[scale], found[model.node_bias[n]] = (d * s.products).sum(0), d.sum(0)

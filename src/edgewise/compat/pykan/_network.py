@@ -590,7 +590,7 @@ class MultKAN(nn.Module):
         for layer, (act, symbolic) in enumerate(another_model.parts()):
             for name in ("scale_base", "scale_sp", "mask"):
                 getattr(self.act_fun[layer], name).data = getattr(act, name).data.clone()
-            self.act_fun[layer].smooth = act.smooth
+            self.parts()[layer][0].smooth = act.smooth
             self.symbolic_fun[layer] = symbolic.get_subset(range(act.in_dim), range(act.out_dim))
         for name in ("node_bias", "node_scale", "subnode_bias", "subnode_scale"):
             for mine, other in zip(getattr(self, name), getattr(another_model, name), strict=True):

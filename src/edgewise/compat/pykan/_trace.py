@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from edgewise._kernels import Columns
-from edgewise._nodes import Nodes
 from edgewise.compat.pykan._layers import zero
 from edgewise.compat.pykan._moments import base_derivatives
 
@@ -61,7 +60,7 @@ class Layer:
     def __init__(self, model: MultKAN, number: int, guard: tuple[bool, float]) -> None:
         self.act, self.symbolic = model.parts()[number]
         self.guard = guard
-        self.nodes = Nodes(model.width[number + 1][0], model.arities(number + 1))
+        self.nodes = model.nodes(number + 1)
         self.affine = model.affine_trainable
         self.subnode = model.subnode_scale[number], model.subnode_bias[number]
         self.node = model.node_scale[number], model.node_bias[number]
