@@ -61,8 +61,9 @@ def fit(
     The objective is pykan's: loss + lamb · penalty. With `opt="LBFGS"` and a square or
     cross-entropy loss a step is one of Levenberg–Marquardt, in float64 whatever the network's
     precision is; it does more than the 20 iterations of a step in pykan. So it is with
-    `opt="Adam"`, unless `batch` asks for random rows. With another loss steps are 20 iterations of
-    L-BFGS, and Adam's. A network that was never trained and gets stuck is started again, from
+    `opt="Adam"`, unless `batch` asks for random rows. With another loss, or more than 1,000
+    parameters, steps are 20 iterations of L-BFGS (6 from the curvature of each edge where there is
+    a penalty), and Adam's. A network that was never trained and gets stuck is started again, from
     parameters drawn with the same seed.
 
     Args:
