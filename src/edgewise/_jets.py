@@ -191,7 +191,7 @@ class LinearJet:
     jet: Jet
     _model: KAN
     _rule: Leibniz
-    _steps: list[_Step]
+    _steps: list[Step]
 
     @torch.no_grad()
     def columns(self, weights: Float[Tensor, "batch rows outputs components"]) -> list[Columns]:
@@ -230,7 +230,7 @@ class LinearJet:
             a = _nodes_backward(nodes, a, step.sums, self._rule)
             pieces[:0] = _columns(layer, step, a, self._rule)
             if depth:
-                a = _layer_backward(step, a, self._rule)
+                a = layer_backward(step, a, self._rule)
         return pieces
 
     def rows(
@@ -393,7 +393,7 @@ def _jet(components: Float[Tensor, "components batch outputs"], rule: Leibniz) -
 # the way forward
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """What the way forward through a layer leaves for the way back."""
 
     edges: Tensor  # (derivatives, batch, sums, inputs)
@@ -406,26 +406,26 @@ class _Step(NamedTuple):
 
 def _forward(
     model: KAN, x: Tensor, rule: Leibniz, *, rows: bool
-) -> tuple[Float[Tensor, "components batch outputs"], list[_Step]]:
+) -> tuple[Float[Tensor, "components batch outputs"], list[Step]]:
     """Carry a jet through the network; for its rows, keep the steps."""
     u, steps = x.unsqueeze(0), []
     for depth, (layer, nodes) in enumerate(model.parts()):
         at = u[0]
         edges = layer.derivatives(at, rule.order + 1 if rows and depth else rule.order)
         powers = rule.powers(u) if depth else []
-        sums = _sums(edges, powers, rule) if depth else _first_sums(edges, rule)
+        sums = edge_sums(edges, powers, rule) if depth else first_sums(edges, rule)
         if rows:
             start, basis = layer.basis.local_derivatives(at, rule.order)
             by_constant = [
                 lock.derivative_columns(at[:, i], rule.order)[..., lock.free]
                 for (_, i), lock in layer.locked()
             ]
-            steps.append(_Step(edges, powers, sums, start, basis, by_constant))
-        u = _nodes_forward(nodes, sums, rule)
+            steps.append(Step(edges, powers, sums, start, basis, by_constant))
+        u = nodes_forward(nodes, sums, rule)
     return u, steps
 
 
-def _sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
+def edge_sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
     """The jets of all edges, summed: (components, batch, sums)."""
     derivatives = torch.einsum("boi,cbi->cbo", edges[1], powers[0][1:])
     for m, power in enumerate(powers[1:], 2):
@@ -436,7 +436,7 @@ def _sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
     return torch.cat([value.unsqueeze(0), derivatives])
 
 
-def _first_sums(edges: Tensor, rule: Leibniz) -> Tensor:
+def first_sums(edges: Tensor, rule: Leibniz) -> Tensor:
     """The same where the jets are the inputs themselves: a derivative in one has one edge."""
     value = edges[0] @ edges.new_ones(rule.inputs)
     pure = [edges[m].permute(2, 0, 1) for m in range(1, rule.order + 1)]
@@ -444,7 +444,7 @@ def _first_sums(edges: Tensor, rule: Leibniz) -> Tensor:
     return torch.cat([value.unsqueeze(0), *pure])
 
 
-def _nodes_forward(nodes: Nodes, sums: Tensor, rule: Leibniz) -> Tensor:
+def nodes_forward(nodes: Nodes, sums: Tensor, rule: Leibniz) -> Tensor:
     if not nodes.products:
         return sums
     product, *others = nodes.factors(sums, _one(sums))
@@ -480,7 +480,7 @@ def _nodes_backward(nodes: Nodes, a: Tensor, sums: Tensor, rule: Leibniz) -> Ten
     return nodes.spread(a[..., : nodes.sums], by_factor)
 
 
-def _layer_backward(step: _Step, a: Tensor, rule: Leibniz) -> Tensor:
+def layer_backward(step: Step, a: Tensor, rule: Leibniz) -> Tensor:
     """From derivatives in the jets of the sums to those in the jets of the layer's inputs."""
     below = torch.einsum("rcbo,boi->rcbi", a, step.edges[1])
     for m, power in enumerate(step.powers, 1):
@@ -490,10 +490,10 @@ def _layer_backward(step: _Step, a: Tensor, rule: Leibniz) -> Tensor:
     return below
 
 
-def _columns(layer: KANLayer, step: _Step, a: Tensor, rule: Leibniz) -> list[Columns]:
+def _columns(layer: KANLayer, step: Step, a: Tensor, rule: Leibniz) -> list[Columns]:
     """The layer's columns: those of its splines, then those of each lock's constants."""
     rows, _, batch, sums = a.shape
-    weights = _weights_of_derivatives(step, a, rule)
+    weights = weights_of_derivatives(step, a, rule)
     values = weights[0].unsqueeze(-1) * step.basis[0].reshape(batch, 1, -1, 1, step.basis.shape[-1])
     for weight, basis in zip(weights[1:], step.basis[1:], strict=True):
         values.addcmul_(weight.unsqueeze(-1), basis.reshape(batch, 1, -1, 1, basis.shape[-1]))
@@ -513,7 +513,7 @@ def _columns(layer: KANLayer, step: _Step, a: Tensor, rule: Leibniz) -> list[Col
     return pieces
 
 
-def _weights_of_derivatives(step: _Step, a: Tensor, rule: Leibniz) -> list[Tensor]:
+def weights_of_derivatives(step: Step, a: Tensor, rule: Leibniz) -> list[Tensor]:
     """What each derivative of an edge weighs in a row: for each (batch, rows, inputs, sums)."""
     inputs = step.edges.shape[-1]
     weights = [a[:, 0].transpose(0, 1).unsqueeze(2).expand(-1, -1, inputs, -1)]

@@ -38,12 +38,8 @@ def has_jets(model: MultKAN, x: Tensor) -> bool:
 def hessian(model: MultKAN, x: Tensor) -> Tensor:
     """Differentiate the first output twice at x (batch, inputs): (batch, inputs, inputs).
 
-    The result can be differentiated in the parameters, any number of times. From now on the
-    network's splines pass the ends of their grids smoothly: for an equation in second derivatives
-    an end where they stop is a wall.
+    The result can be differentiated in the parameters, any number of times.
     """
-    for act, _ in model.parts():
-        act.smooth = True
     if model.save_act:
         model(x)
     else:
@@ -55,7 +51,7 @@ def hessian(model: MultKAN, x: Tensor) -> Tensor:
         sums = _LayerJets.apply(u, coef, act.mask * act.scale_base, act, rule)
         nodes = model.nodes(layer + 1)
         subnodes = _affine(sums, model.subnode_scale[layer], model.subnode_bias[layer])
-        products = jets._nodes_forward(nodes, subnodes, rule)
+        products = jets.nodes_forward(nodes, subnodes, rule)
         u = _affine(products, model.node_scale[layer], model.node_bias[layer])
     return (u[..., 0].T @ _places(rule).to(u)).unflatten(1, (rule.inputs, rule.inputs))
 
@@ -106,11 +102,11 @@ class _LayerJets(torch.autograd.Function):
             )
             return *(next(found) if needed else None for needed in wanted), None, None
         start, basis = act.local(u[0], rule.order)
-        step = jets._Step(edges, powers, g, start, basis, [])
+        step = jets.Step(edges, powers, g, start, basis, [])
         signal = g.unsqueeze(0)
-        each = torch.stack(jets._weights_of_derivatives(step, signal, rule)).squeeze(2)
+        each = torch.stack(jets.weights_of_derivatives(step, signal, rule)).squeeze(2)
         return (
-            jets._layer_backward(step, signal, rule)[0] if wanted[0] else None,
+            jets.layer_backward(step, signal, rule)[0] if wanted[0] else None,
             _by_coef(each, start, basis, coef) if wanted[1] else None,
             torch.einsum("mbio,mbi->io", each, torch.stack(base[: len(each)]))
             if wanted[2]
@@ -121,7 +117,7 @@ class _LayerJets(torch.autograd.Function):
 
 
 def _sums(edges: Tensor, powers: list[Tensor], rule: Leibniz) -> Tensor:
-    return jets._sums(edges, powers, rule) if powers else jets._first_sums(edges, rule)
+    return jets.edge_sums(edges, powers, rule) if powers else jets.first_sums(edges, rule)
 
 
 def _plain(u: Tensor, coef: Tensor, weights: Tensor, act: KANLayer, rule: Leibniz) -> Tensor:

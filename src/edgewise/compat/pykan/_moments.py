@@ -110,7 +110,7 @@ def gradient(
             found[subscale] = (by_subnode * s.sums).sum(0)
             found[model.subnode_bias[n]] = by_subnode.sum(0)
         d = by_subnode * subscale
-        stretch = (slopes.by_sizes[n] / s.sizes.clamp_min(1e-300)).T.unsqueeze(1)
+        stretch = (slopes.by_sizes[n] / s.sizes.clamp_min(1e-12)).T.unsqueeze(1)
         by_c = (s.functions.values.flatten(1).T @ d).view(s.c.shape) + stretch * s.half
         by_spline = by_c[:, :-1].mT
         spline = (act.mask * act.scale_sp).unsqueeze(-1)

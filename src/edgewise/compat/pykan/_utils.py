@@ -241,9 +241,12 @@ def batch_hessian(
     from edgewise.compat.pykan._jets import has_jets, hessian
     from edgewise.compat.pykan._network import MultKAN
 
-    if isinstance(model, MultKAN) and has_jets(model, x):
-        with torch.set_grad_enabled(create_graph):
-            return hessian(model, x)
+    if isinstance(model, MultKAN):
+        for act, _ in model.parts():  # for an equation an end of second derivatives is a wall
+            act.smooth = True
+        if has_jets(model, x):
+            with torch.set_grad_enabled(create_graph):
+                return hessian(model, x)
 
     def gradient(x: Tensor) -> Tensor:
         return batch_jacobian(model, x, create_graph=True)
