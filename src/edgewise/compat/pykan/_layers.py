@@ -360,17 +360,22 @@ class Symbolic_KANLayer(nn.Module):  # noqa: N801 (pykan's name)
         Returns:
             The sums (batch, outputs) and each edge's values (batch, outputs, inputs).
         """
-        postacts = x.new_zeros(len(x), self.out_dim, self.in_dim)
         places = self.active()
-        if places:
-            columns = []
-            for j, i in places:
-                a, b, c, d = self.affine[j, i].unbind()
-                f = self.function(j, i, singularity_avoiding, y_th)
-                columns.append(self.mask[j, i] * (c * f(a * x[:, i] + b) + d))
-            rows, cols = (torch.tensor(part, device=x.device) for part in zip(*places, strict=True))
-            every = torch.arange(len(x), device=x.device).unsqueeze(1)
-            postacts = postacts.index_put((every, rows, cols), torch.stack(columns, 1))
+        if not places:  # zeros that take no memory
+            nothing = x.new_zeros(())
+            return (
+                nothing.expand(len(x), self.out_dim),
+                nothing.expand(len(x), self.out_dim, self.in_dim),
+            )
+        columns = []
+        for j, i in places:
+            a, b, c, d = self.affine[j, i].unbind()
+            f = self.function(j, i, singularity_avoiding, y_th)
+            columns.append(self.mask[j, i] * (c * f(a * x[:, i] + b) + d))
+        rows, cols = (torch.tensor(part, device=x.device) for part in zip(*places, strict=True))
+        every = torch.arange(len(x), device=x.device).unsqueeze(1)
+        postacts = x.new_zeros(len(x), self.out_dim, self.in_dim)
+        postacts = postacts.index_put((every, rows, cols), torch.stack(columns, 1))
         return postacts.sum(-1), postacts
 
     def set_function(self, i: int, j: int, fun: Any) -> None:
