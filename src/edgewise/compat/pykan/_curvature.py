@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewise.compat.pykan._moments import Step, walk
-from edgewise.compat.pykan._objective import Curved, Task
+from edgewise.compat.pykan._objective import Curved, Task, has_functions
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -26,6 +26,17 @@ _DAMPING = 0.3
 """What is added to a block, in shares of its mean diagonal (decision 21)."""
 _ROWS = 1000
 """So many rows tell enough."""
+
+
+_ENTRIES = 20_000_000
+"""Of the blocks of a layer; 160 MB."""
+
+
+def has_curvature(model: MultKAN, task: Task) -> bool:
+    """Whether `Curvature` serves: there is a penalty, whose part is known, and blocks are small."""
+    blocks = (act.in_dim * act.out_dim * (act.coef.shape[-1] + 1) ** 2 for act, _ in model.parts())
+    known = isinstance(task.rule, Curved) and not has_functions(model)
+    return known and task.lamb > 0 and max(blocks) <= _ENTRIES
 
 
 class Curvature:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lbfgs import _strong_wolfe
 
-from edgewise.compat.pykan._curvature import Curvature
+from edgewise.compat.pykan._curvature import Curvature, has_curvature
 from edgewise.compat.pykan._frame import Frame, Point
 from edgewise.compat.pykan._layers import project
 from edgewise.compat.pykan._lbfgs import Memory
 from edgewise.compat.pykan._moments import Functions
-from edgewise.compat.pykan._objective import Curved, Task, has_functions
+from edgewise.compat.pykan._objective import Task
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -95,7 +95,7 @@ class QuasiNewton(Stepper):
             self.known.clear()
         at = partial(self._evaluate, task)
         start = self._read()
-        curved = isinstance(task.rule, Curved) and not has_functions(self.model) and task.lamb > 0
+        curved = has_curvature(self.model, task)
         inverse = Curvature(self.model, task, self.trained).solve if curved else nn.Identity()
         try:
             value, g = at(start, 0.0, torch.zeros(()))
