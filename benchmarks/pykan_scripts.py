@@ -130,7 +130,7 @@ def main() -> None:
         "Levenberg–Marquardt, or for more than 1,000 parameters of L-BFGS, 6 or 20 iterations, as "
         "[](../guide/pykan.md) says.\n"
         "- `poisson` is a loop of its own over `kan.LBFGS`, so all that is ours in it is the "
-        "network and its second derivatives. Both sides end between 5e-5 and 7e-5, by rounding."
+        "network and its second derivatives."
     )
     header = ["script", "tutorial", "pykan: error", "s", "edgewise: error", "s", "times less"]
     _page.write(

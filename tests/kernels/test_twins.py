@@ -84,7 +84,7 @@ def test_local_splines(
     start_twin, values_twin = local_splines_twin(x, knots, degree, 4, smooth)
     assert torch.equal(start, start_twin)
     for value, twin in zip(values, values_twin, strict=True):
-        close(value, twin, slack=1 + 20 * smooth)
+        close(value, twin)
 
 
 @pytest.mark.parametrize("outputs", [1, 5, 16, 23, 64, 100])

@@ -1,8 +1,8 @@
 r"""pykan's objective near a point: its value, its gradient and its Gauss–Newton matrix.
 
 The penalty is a function of the edges' standard deviations s; its gradient is exact. Its second
-derivatives are three times those of the quadratic function that touches it from above,
-w s² / (2 s0) for w s: steps along the penalty are short, and the labels decide which edges stay.
+derivatives are those of `stiffness`: steps along the penalty are short, and the labels decide which
+edges stay.
 """
 
 from __future__ import annotations
@@ -15,17 +15,11 @@ import torch
 from torch import Tensor
 
 from edgewise._kernels import Columns, gram, mirror, pull
-from edgewise.compat.pykan._objective import Curved, Slopes, Task
+from edgewise.compat.pykan._objective import Curved, Measured, Slopes, Task, stiffness
 from edgewise.compat.pykan._trace import Layer, Trace
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
-
-
-STIFFNESS = 3.0
-"""Second derivatives of the penalty, in those of the quadratic function above it (decision 21)."""
-NOTHING = 1e-5
-"""The size of an edge that does not get smaller."""
 
 
 class Point(NamedTuple):
@@ -35,9 +29,7 @@ class Point(NamedTuple):
     loss: Tensor
     traces: list[Trace]
     edges: list[tuple[Tensor, Tensor]]
-    sizes: list[Tensor]
-    spreads: list[Tensor]
-    sums: list[Tensor]
+    measured: Measured | None = None
     slopes: Slopes | None = None
     """Those of the penalty, if there is one."""
 
@@ -99,13 +91,12 @@ class Frame:
             traces.append(layer.forward(x))
             x = traces[-1].nodes
         loss = task.loss(x)
-        point = Point(math.inf, loss, traces, [], [], [], [])
+        point = Point(math.inf, loss, traces, [])
         value = loss
         if task.lamb > 0:
             point = self.measure(point)
-            slopes = task.slopes(
-                self.model, point.sizes, point.spreads, point.sums, self._coefficients()
-            )
+            assert point.measured is not None
+            slopes = task.slopes(self.model, point.measured)
             point = point._replace(slopes=slopes)
             value = loss + slopes.value
         value = float(value)
@@ -116,23 +107,21 @@ class Frame:
         from edgewise.compat.pykan._network import deviation
 
         edges = [trace.edges(self.task.whole) for trace in point.traces]
-        return point._replace(
-            edges=edges,
-            sizes=[deviation(values) for values, _ in edges],
-            spreads=[deviation(trace.x) for trace in point.traces],
-            sums=[deviation(trace.sums) for trace in point.traces if self.task.backward],
+        measured = Measured(
+            [deviation(values) for values, _ in edges],
+            [deviation(trace.x) for trace in point.traces],
+            [deviation(trace.sums) for trace in point.traces if self.task.backward],
+            [layer.act.coef.detach() for layer in self.layers],
         )
+        return point._replace(edges=edges, measured=measured)
 
     def charge(self, point: Point) -> Tensor:
-        """Give the penalty, which `measure` has prepared."""
+        """Give the penalty at the present parameters, which are those of a point."""
         if point.slopes is not None:
             return point.slopes.value / self.task.lamb
-        return self.task.charge(
-            self.model, point.sizes, point.spreads, point.sums, self._coefficients()
-        )
-
-    def _coefficients(self) -> list[Tensor]:
-        return [layer.act.coef.detach() for layer in self.layers]
+        measured = self.measure(point).measured
+        assert measured is not None
+        return self.task.charge(self.model, measured)
 
     def linearize(self, point: Point) -> System:
         """Give the gradient and the matrix of the objective near a point."""
@@ -174,10 +163,12 @@ class Frame:
     def _charge(self, point: Point, n: int, slopes: Slopes, signal: Tensor) -> Charge:
         """Give what the penalty adds for a layer; what it adds in its inputs goes into signal."""
         layer, trace, rows = self.layers[n], point.traces[n], len(self.task.x)
+        assert point.measured is not None
+        sizes, spreads = point.measured.sizes[n], point.measured.spreads[n]
         (edges, steepness), by_size = point.edges[n], slopes.by_sizes[n]
-        share = by_size / (max(rows - 1, 1) * point.sizes[n].clamp_min(1e-300))
+        share = by_size / (max(rows - 1, 1) * sizes.clamp_min(1e-300))
         pushed = share * (edges - edges.mean(0))  # (batch, sums, inputs)
-        by_spread = slopes.by_spreads[n] / (max(rows - 1, 1) * point.spreads[n].clamp_min(1e-300))
+        by_spread = slopes.by_spreads[n] / (max(rows - 1, 1) * spreads.clamp_min(1e-300))
         signal[:, -1] += (pushed * steepness).sum(1) + by_spread * (trace.x - trace.x.mean(0))
         each = layer.functions(trace)  # (batch, inputs, n + 1)
         pull = torch.einsum("bik,boi->oik", each, pushed)
@@ -190,7 +181,7 @@ class Frame:
         if not len(j):
             return Charge(pull, constants, [])
         covariance = torch.einsum("bik,bil->ikl", each, each) / max(rows - 1, 1)
-        weight = STIFFNESS * by_size.clamp_min(0) / point.sizes[n].clamp_min(NOTHING)
+        weight = stiffness(by_size, sizes)
         there = there[j, i]
         blocks = weight[j, i, None, None] * covariance[i] * there.unsqueeze(1) * there.unsqueeze(2)
         forms = [(self.at[n][j, i].clamp_min(0), blocks)]

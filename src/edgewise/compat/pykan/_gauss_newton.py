@@ -26,6 +26,8 @@ _MOST = 1000
 """With more parameters a step takes longer than what it saves."""
 
 
+_ITERATIONS, _CURVED = 20, 6
+"""Iterations in a step of L-BFGS, and from the curvature of edges, which go as far."""
 _FLAT = 1e-7
 """An iteration of L-BFGS that lowers the objective by a smaller share ends the step."""
 _LEAST = 1e-3
@@ -71,10 +73,7 @@ class Adam(Stepper):
 
 
 class QuasiNewton(Stepper):
-    """Limited-memory BFGS (Nocedal 1980), from the curvature of edges where it is known.
-
-    A step is of 6 iterations with it, and of 20 without.
-    """
+    """Limited-memory BFGS (Nocedal 1980), from the curvature of edges where it is known."""
 
     patience = 3
 
@@ -89,7 +88,7 @@ class QuasiNewton(Stepper):
         self.known.clear()
 
     def step(self, task: Task) -> float:
-        """Take 6 or 20 iterations."""
+        """Take some iterations."""
         if task is not self.task:
             self.task = task
             self.known.clear()
@@ -99,7 +98,7 @@ class QuasiNewton(Stepper):
         inverse = Curvature(self.model, task, self.trained).solve if curved else nn.Identity()
         try:
             value, g = at(start, 0.0, torch.zeros(()))
-            for _ in range(6 if curved else 20):
+            for _ in range(_CURVED if curved else _ITERATIONS):
                 d = self.memory.direction(g, inverse)
                 slope = float(g @ d)
                 if slope < 0:
@@ -199,8 +198,7 @@ class LevenbergMarquardt(Stepper):
         """Give loss and penalty where the last step has led, if they are known."""
         if self.point is None or self.frame is None:
             return None
-        point = self.point if self.point.sizes else self.frame.measure(self.point)
-        return point.loss, self.frame.charge(point)
+        return self.point.loss, self.frame.charge(self.point)
 
 
 def extent(model: MultKAN, task: Task) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from edgewise._jets import Leibniz
 from edgewise._kernels import Columns, pull
 from edgewise.compat.pykan._layers import KANLayer
 from edgewise.compat.pykan._moments import base_derivatives
+from edgewise.compat.pykan._objective import has_functions
 
 if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN
@@ -25,9 +26,8 @@ _EDGES = 4_000_000
 def has_jets(model: MultKAN, x: Tensor) -> bool:
     """Whether `hessian` serves this network at these rows."""
     most = max(act.in_dim * act.out_dim for act, _ in model.parts())
-    named = model.symbolic_enabled and any(part.active() for _, part in model.parts())
     return (
-        not named
+        not (model.symbolic_enabled and has_functions(model))
         and not x.requires_grad
         and x.dtype == model.dtype
         and x.shape[1] == model.act_fun[0].in_dim == model.input_width

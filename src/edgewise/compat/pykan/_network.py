@@ -688,11 +688,7 @@ def deviation(x: Tensor) -> Tensor:
     """The standard deviation over the rows; 0 with a gradient where a column is constant."""
     if len(x) < 2:
         return torch.zeros_like(x[0]) if len(x) else x.new_zeros(x.shape[1:])
-    return root((x - x.mean(0)).square().sum(0) / (len(x) - 1))  # faster than var
-
-
-def root(variance: Tensor) -> Tensor:
-    """The square root; 0 with a gradient where there is no variance."""
+    variance = (x - x.mean(0)).square().sum(0) / (len(x) - 1)  # faster than var
     zero = variance <= 0
     return torch.where(zero, variance, torch.where(zero, 1.0, variance).sqrt())
 

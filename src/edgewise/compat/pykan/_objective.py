@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from edgewise.compat.pykan._network import MultKAN, Pass
 
 
+_STIFFNESS = 3.0
+"""Second derivatives of the penalty, in those of the quadratic function above it (decision 21)."""
+_NOTHING = 1e-5
+"""The size of an edge that does not get smaller."""
+
+
 class Rule(ABC):
     """A loss: a mean over rows."""
 
@@ -152,7 +158,7 @@ class Task:
             passes = model.walk(self.x, *self.guard)
             return self.loss(passes[-1].nodes), self.penalize(model, passes)
         steps = walk(model, self.x, [] if known is None else known)
-        return self.loss(steps[-1].nodes), self.charge(model, *self._ingredients(model, steps))
+        return self.loss(steps[-1].nodes), self.charge(model, self._measure(model, steps))
 
     def differentiate(
         self, model: MultKAN, trained: Sequence[nn.Parameter], known: list[Functions]
@@ -170,30 +176,20 @@ class Task:
             return float(value.detach()), list(slopes)
         steps = walk(model, self.x, known, slopes=True)
         output = steps[-1].nodes
-        slopes = self.slopes(model, *self._ingredients(model, steps))
+        slopes = self.slopes(model, self._measure(model, steps))
         found = gradient(model, steps, self.rule.gradient(output, self.y), slopes)
         value = self.loss(output) + slopes.value
         return float(value), [found[p] if p in found else torch.zeros_like(p) for p in trained]
 
     def stiffness(self, model: MultKAN, steps: list[Step]) -> list[Tensor]:
-        """How stiff the penalty makes each edge (sums, inputs), see `_frame`."""
-        from edgewise.compat.pykan._frame import NOTHING, STIFFNESS
+        """How stiff the penalty makes each edge (sums, inputs)."""
+        slopes = self.slopes(model, self._measure(model, steps)).by_sizes
+        return [stiffness(slope, step.sizes) for slope, step in zip(slopes, steps, strict=True)]
 
-        if self.lamb == 0:
-            return [torch.zeros_like(step.sizes) for step in steps]
-        slopes = self.slopes(model, *self._ingredients(model, steps)).by_sizes
-        return [
-            STIFFNESS * slope.clamp_min(0) / step.sizes.clamp_min(NOTHING)
-            for slope, step in zip(slopes, steps, strict=True)
-        ]
-
-    def _ingredients(
-        self, model: MultKAN, steps: list[Step]
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """List what the penalty is made of, as `charge` takes it."""
+    def _measure(self, model: MultKAN, steps: list[Step]) -> Measured:
         from edgewise.compat.pykan._network import deviation
 
-        return (
+        return Measured(
             [step.sizes for step in steps],
             [deviation(step.x) for step in steps],
             [deviation(step.sums) for step in steps] if self.backward else [],
@@ -211,7 +207,8 @@ class Task:
             sizes.append(deviation(p.numeric if named is None else p.numeric + named))
         spreads = [deviation(p.x) for p in passes]
         sums = [deviation(p.sums.detach()) for p in passes] if self.backward else []
-        return self.charge(model, sizes, spreads, sums, [act.coef for act, _ in model.parts()])
+        coefs = [act.coef for act, _ in model.parts()]
+        return self.charge(model, Measured(sizes, spreads, sums, coefs))
 
     @property
     def backward(self) -> bool:
@@ -223,26 +220,12 @@ class Task:
         """Whether the penalty is of whole edges, not of their splines alone."""
         return self.metric not in ("edge_forward_spline_n", "edge_forward_spline_u")
 
-    def charge(
-        self,
-        model: MultKAN,
-        sizes: list[Tensor],
-        spreads: list[Tensor],
-        sums: list[Tensor],
-        coefs: Sequence[Tensor],
-    ) -> Tensor:
-        """Give the penalty from standard deviations and coefficients.
-
-        Args:
-            model: The network.
-            sizes: Those of the edges of each layer (sums, inputs).
-            spreads: Those of its inputs (inputs,).
-            sums: Those of its sums (sums,), if `backward`.
-            coefs: The coefficients of its splines (inputs, sums, basis).
-        """
+    def charge(self, model: MultKAN, measured: Measured) -> Tensor:
+        """Give the penalty."""
         from edgewise.compat.pykan._attribution import backward_scores
         from edgewise.compat.pykan._network import coefficients, penalty
 
+        sizes, spreads, sums, coefs = measured
         if self.metric in ("edge_forward_spline_n", "edge_forward_sum"):
             scales = [size / (spread + 0.1) for size, spread in zip(sizes, spreads, strict=True)]
         elif self.metric == "edge_forward_spline_u":
@@ -257,50 +240,43 @@ class Task:
             ]
         return penalty(scales, *self.weights[:2]) + coefficients(coefs, *self.weights[2:])
 
-    def slopes(
-        self,
-        model: MultKAN,
-        sizes: list[Tensor],
-        spreads: list[Tensor],
-        sums: list[Tensor],
-        coefs: Sequence[Tensor],
-    ) -> Slopes:
+    def slopes(self, model: MultKAN, measured: Measured) -> Slopes:
         """Give what `charge` does, times lamb, and its derivatives."""
         if self.backward:
-            return self._slopes_by_autograd(model, sizes, spreads, sums, coefs)
+            return self._slopes_by_autograd(model, measured)
+        sizes, spreads, _, coefs = measured
         value, by_sizes, by_spreads, by_coefs = sizes[0].new_zeros(()), [], [], []
         for size, spread, coef in zip(sizes, spreads, coefs, strict=True):
-            share = 1 / (spread + 0.1)
-            if self.metric == "edge_forward_spline_u":
-                share = torch.ones_like(spread)
+            relative = self.metric != "edge_forward_spline_u"
+            share = 1 / (spread + 0.1) if relative else torch.ones_like(spread)
             scale = size * share
             charge, by_scale = penalty_and_slope(scale, *self.weights[:2])
             more, by_coef = coefficients_and_slope(coef, *self.weights[2:])
             value = value + charge + more
             by_size = by_scale * share
-            by_spread = -(by_size * scale).sum(0)
-            if self.metric == "edge_forward_spline_u":
-                by_spread = torch.zeros_like(spread)
             by_sizes.append(self.lamb * by_size)
-            by_spreads.append(self.lamb * by_spread)
+            by_spreads.append(-self.lamb * relative * (by_size * scale).sum(0))
             by_coefs.append(self.lamb * by_coef)
         return Slopes(self.lamb * value, by_sizes, by_spreads, by_coefs)
 
-    def _slopes_by_autograd(
-        self,
-        model: MultKAN,
-        sizes: list[Tensor],
-        spreads: list[Tensor],
-        sums: list[Tensor],
-        coefs: Sequence[Tensor],
-    ) -> Slopes:
+    def _slopes_by_autograd(self, model: MultKAN, measured: Measured) -> Slopes:
+        sizes, spreads, sums, coefs = measured
         with torch.enable_grad():
             given = [t.detach().requires_grad_() for t in (*sizes, *spreads, *coefs)]
             n = len(sizes)
             parts = given[:n], given[n : 2 * n], given[2 * n :]
-            total = self.lamb * self.charge(model, parts[0], parts[1], sums, parts[2])
+            total = self.lamb * self.charge(model, Measured(parts[0], parts[1], sums, parts[2]))
             found = torch.autograd.grad(total, given, materialize_grads=True, allow_unused=True)
         return Slopes(total.detach(), list(found[:n]), list(found[n : 2 * n]), list(found[2 * n :]))
+
+
+class Measured(NamedTuple):
+    """What a penalty is made of, for each layer."""
+
+    sizes: list[Tensor]  # (sums, inputs): standard deviations of the edges
+    spreads: list[Tensor]  # (inputs,): those of the inputs
+    sums: list[Tensor]  # (sums,): those of the sums, if the task is `backward`
+    coefs: Sequence[Tensor]  # (inputs, sums, basis): the coefficients of the splines
 
 
 class Slopes(NamedTuple):
@@ -310,6 +286,15 @@ class Slopes(NamedTuple):
     by_sizes: list[Tensor]  # (sums, inputs)
     by_spreads: list[Tensor]  # (inputs,)
     by_coefs: list[Tensor]  # (inputs, sums, basis)
+
+
+def stiffness(by_size: Tensor, size: Tensor) -> Tensor:
+    r"""The second derivatives of a penalty in the sizes of edges.
+
+    They are a multiple of those of the quadratic function :math:`w s^2 / (2 s_0)` that touches
+    :math:`w s` from above.
+    """
+    return _STIFFNESS * by_size.clamp_min(0) / size.clamp_min(_NOTHING)
 
 
 def penalty_and_slope(size: Tensor, lamb_l1: float, lamb_entropy: float) -> tuple[Tensor, Tensor]:
