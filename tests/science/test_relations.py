@@ -254,7 +254,7 @@ def test_laws_that_there_is_no_time_for_are_named() -> None:
 
 
 def test_products_that_are_too_many_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewise.science._relations._MOST", 40)
+    monkeypatch.setattr("edgewise.science._search._MOST", 40)
     found = discover(uniform(600, 6, 0), formulas=False, time=600)
     assert found.missed == (
         "products of two squares (72 of them, for 600 rows)",
