@@ -252,6 +252,14 @@ def test_several_text_columns_are_told_at_once(tmp_path: Path) -> None:
     assert '--inputs "b"' in message
 
 
+def test_all_that_cannot_be_used_is_left_out_at_once(tmp_path: Path) -> None:
+    columns = {"": rising(), "word": ["u"], "flag": [1], "b": rising(), "y": rising()}
+    path = table(tmp_path / "t.csv", **columns)
+    assert unfit(path).endswith('To leave it out: --inputs "b".')
+    assert unfit(path, "y", ["word", "flag", "b"]).endswith('To leave it out: --inputs "b".')
+    assert unfit(path, "y", ["flag", "b"]).endswith('To leave it out: --inputs "b".')
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -297,7 +305,7 @@ def test_odd_parquet_columns_are_explained(tmp_path: Path) -> None:
 def test_constant_columns_are_named(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", a=rising(), b=[3], c=[0.1], y=rising(), z=[2])
     assert unfit(path, "y", ["a", "b", "c"]) == (
-        "Column 'b' of TABLE is 3 in every row, so it tells nothing. Nor do 'c' vary. "
+        "Column 'b' of TABLE is 3 in every row, so it tells nothing. The same holds for 'c'. "
         'To leave it out: --inputs "a".'
     )
     assert unfit(path, "z", ["a"]) == (

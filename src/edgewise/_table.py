@@ -54,7 +54,7 @@ class Table:
             if inputs is None and name in _NAMELESS:
                 raise DataError(
                     f"Column {self.names.index(name) + 1} of {self.path} has no name; it may be "
-                    f"row numbers. Give it a name.{_leave_out([name], chosen)}"
+                    f"row numbers. Give it a name.{_leave_out(self, chosen)}"
                 )
         return tuple(chosen)
 
@@ -221,8 +221,7 @@ def _check_numbers(table: Table, names: Sequence[str], optional: Sequence[str]) 
         return
     what = f"Column {bad[0]!r} of {table.path} {_nature(table.others[bad[0]])}"
     more = f" The same holds for {_list(bad[1:])}." if len(bad) > 1 else ""
-    droppable = [name for name in bad if name in optional]
-    raise DataError(what + more + (_leave_out(droppable, optional) if droppable else ""))
+    raise DataError(what + more + (_leave_out(table, optional) if set(bad) & set(optional) else ""))
 
 
 def _nature(column: Any) -> str:
@@ -274,23 +273,29 @@ def _check_rows(table: Table, inputs: int) -> None:
 
 
 def _check_varies(table: Table, inputs: Sequence[str], target: str) -> None:
-    bad = [n for n in [target, *inputs] if table.numbers[n].min() == table.numbers[n].max()]
+    bad = [name for name in [target, *inputs] if _is_constant(table, name)]
     if not bad:
         return
     value = float(table.numbers[bad[0]][0])
     what = f"Column {bad[0]!r} of {table.path} is {value:.6g} in every row"
     if bad[0] == target:
         raise DataError(f"{what}: there is nothing to learn about it.")
-    more = f" Nor do {_list(bad[1:])} vary." if len(bad) > 1 else ""
-    raise DataError(f"{what}, so it tells nothing.{more}{_leave_out(bad, inputs)}")
+    more = f" The same holds for {_list(bad[1:])}." if len(bad) > 1 else ""
+    raise DataError(f"{what}, so it tells nothing.{more}{_leave_out(table, inputs)}")
+
+
+def _is_constant(table: Table, name: str) -> bool:
+    values = table.numbers[name]
+    return bool((values == values[0]).all())
 
 
 # words
 
 
-def _leave_out(bad: Sequence[str], chosen: Sequence[str]) -> str:
-    """How to do without some inputs."""
-    rest = [name for name in chosen if name not in bad]
+def _leave_out(table: Table, chosen: Sequence[str]) -> str:
+    """How to do without the inputs that cannot be used: all of them, so that one try is enough."""
+    named = [name for name in chosen if name in table.numbers and name not in _NAMELESS]
+    rest = [name for name in named if not _is_constant(table, name)]
     if not rest or len(rest) > 12 or any("," in name for name in rest):
         return " To leave it out, name the inputs that you want with --inputs."
     return f' To leave it out: --inputs "{",".join(rest)}".'
