@@ -92,19 +92,24 @@ def _formula(run: Run) -> str:
     drawn = f'<div class="formula">{written}</div>'
     if formula.numeric:
         drawn += "<p>φ with layer, source and target is the curve on that edge of the network.</p>"
+    if run.searched:
+        drawn += (
+            "<p>It was searched for in the rows themselves: read off the network, nothing as short "
+            "does as well.</p>"
+        )
     if not run.is_explained:
         drawn = f"<details><summary>The best that was found</summary>{drawn}</details>"
-    constants = [
-        (_text(str(c.edge)), c.name, _text(_value(c.value, c.error)))
-        for c in formula.constants
-        if c.exact is None
-    ]
-    if constants:
+    fitted = [c for c in formula.constants if c.exact is None]
+    if fitted:
+        values = [(c.name, _text(_value(c.value, c.error))) for c in fitted]
+        table = _table(("constant", "value"), values)
+        if not run.searched:
+            edges = [(_text(str(c.edge)), *row) for c, row in zip(fitted, values, strict=True)]
+            table = "<p>A locked edge is c f(a x + b) + d.</p>"
+            table += _table(("edge", "constant", "value"), edges)
         drawn += (
-            f"<details><summary>{len(constants)} fitted constants, with standard errors</summary>"
-            "<p>A locked edge is c f(a x + b) + d.</p>"
-            + _table(("edge", "constant", "value"), constants)
-            + "</details>"
+            f"<details><summary>{len(fitted)} fitted constants, with standard errors</summary>"
+            f"{table}</details>"
         )
     return _section("Formula", drawn)
 

@@ -1,4 +1,8 @@
-"""One run: fit a network to a table, prune it, look for a formula, and measure it all."""
+"""One run: fit a network to a table, prune it, look for a formula, and measure it all.
+
+The formula is read off the network. Where that gives none with exact numbers, the rows are searched
+for a shorter one.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,14 @@ from edgewise._fit import FitResult, Outcome, fit
 from edgewise._network import KAN, Width
 from edgewise._prune import attribute, prune
 from edgewise._report._scores import Rows, Score, rivals, score
-from edgewise._symbolic import Formula, symbolize
+from edgewise._symbolic import Formula, discover, symbolize
 from edgewise._table import Table, split
 
 TEST_SHARE = 0.2
 CHOOSE_SHARE = 0.2  # of the rows that are no test rows
-_FIT_SHARE, _FORMULA_SHARE = 0.5, 0.35  # of the time
+_FIT_SHARE, _PRUNE_SHARE, _READ_SHARE = 0.5, 0.15, 0.2  # of the time; what is left is to search
 _SHORT = 60  # parts: symbols, numbers, operations
+_LEAST = 1.0  # seconds: with less it is not worth to begin
 _AS_GOOD = 1.25  # so much larger may the error of a formula be that explains what the network found
 
 Say = Callable[[str], None]
@@ -72,6 +77,7 @@ class Run:
         pruning: What pruning did, as a sentence.
         formula: The formula, or None.
         formula_note: Why there is no formula, as a sentence, or empty.
+        searched: Whether the formula was searched for in the rows, and not read off the network.
         scores: Errors on the test rows: the network first, then its formula if there is one, then
             the other methods.
         predicted: The network's predictions for the test rows.
@@ -91,6 +97,7 @@ class Run:
     pruning: str
     formula: Formula | None = field(repr=False)
     formula_note: str
+    searched: bool
     scores: tuple[Score, ...]
     predicted: Tensor = field(repr=False)
     attribution: tuple[float, ...]
@@ -105,12 +112,11 @@ class Run:
 
     @property
     def is_explained(self) -> bool:
-        """Whether a short formula does about as well as the network."""
-        if self.formula is None or self.formula_score is None or self.formula.numeric:
+        """Whether a short formula does about as well as the network, on the test rows."""
+        if self.formula is None or self.formula_score is None:
             return False
-        rounding = 1e-9 * float(self.rows.y_test.std())
-        enough = _AS_GOOD * self.scores[0].rmse + rounding
-        return self.formula.complexity <= _SHORT and self.formula_score.rmse <= enough
+        own, network = self.formula_score.rmse, self.scores[0].rmse
+        return _explains(self.formula, own, network, self.rows.y_test)
 
     @property
     def verdict(self) -> str:
@@ -171,6 +177,7 @@ def run(
     interrupted = fitted.status.outcome is Outcome.INTERRUPTED
     kept, pruning = fitted.model, "Not pruned, since the fit was interrupted."
     formula, note = None, "The fit was interrupted, so no formula was looked for."
+    searched = False
     if not interrupted:
         begin = time.perf_counter()
         kept, pruning = _pruned(fitted, rows, settings, progress)
@@ -178,8 +185,16 @@ def run(
         say(f"  {pruning}")
         say("Looking for a formula …")
         begin = time.perf_counter()
-        formula, note = _formula(kept, rows, settings, inputs, progress)
+        formula, note = _read_off(kept, rows, settings, inputs, progress)
         seconds["formula"] = time.perf_counter() - begin
+        left = settings.time - sum(seconds.values())
+        if left > _LEAST and not _is_settled(formula, kept, rows):
+            say("Searching the rows for a shorter one …")
+            begin = time.perf_counter()
+            law = _search(formula, kept, rows, settings, inputs, left, progress)
+            seconds["search"] = time.perf_counter() - begin
+            if law is not None:
+                formula, note, searched = law, "", True
     say("Comparing with a linear model and gradient boosting …")
     with torch.no_grad():
         predicted = kept(rows.x_test)
@@ -199,6 +214,7 @@ def run(
         pruning=pruning,
         formula=formula,
         formula_note=note,
+        searched=searched,
         scores=(*scores, *_rivals(rows, settings.seed, say)),
         predicted=predicted,
         attribution=tuple(carried.nodes[0].tolist()),
@@ -262,9 +278,8 @@ def _pruned(fitted: FitResult, rows: Rows, settings: Settings, progress: bool) -
     edges, left = len(whole.edges()), len(small.edges())
     if left == edges:
         return small, f"All {edges} edges carry something: nothing was pruned."
-    rest = settings.time * (1 - _FIT_SHARE - _FORMULA_SHARE)
     try:
-        again = _fit(small, rows, settings, rest, progress)
+        again = _fit(small, rows, settings, settings.time * _PRUNE_SHARE, progress)
     except Interrupted:
         return whole, "Not pruned, since that was interrupted."
     with torch.no_grad():
@@ -277,7 +292,7 @@ def _pruned(fitted: FitResult, rows: Rows, settings: Settings, progress: bool) -
     )
 
 
-def _formula(
+def _read_off(
     model: KAN, rows: Rows, settings: Settings, inputs: tuple[str, ...], progress: bool
 ) -> tuple[Formula | None, str]:
     try:
@@ -288,7 +303,7 @@ def _formula(
             names=inputs,
             held_out=(rows.x_choose, rows.y_choose),
             seed=settings.seed,
-            time=settings.time * _FORMULA_SHARE,
+            time=settings.time * _READ_SHARE,
             progress=progress,
         )
     except DataError as error:
@@ -301,6 +316,61 @@ def _formula(
             "like one of the known functions."
         )
     return formula, ""
+
+
+def _is_settled(formula: Formula | None, model: KAN, rows: Rows) -> bool:
+    """Whether what was read off a network is a law with exact numbers only."""
+    return (
+        formula is not None
+        and all(c.exact is not None for c in formula.constants)
+        and _suffices(formula, model, rows)
+    )
+
+
+def _search(
+    formula: Formula | None,
+    model: KAN,
+    rows: Rows,
+    settings: Settings,
+    inputs: tuple[str, ...],
+    seconds: float,
+    progress: bool,
+) -> Formula | None:
+    """Search the rows, without the network; a formula that is better than what was read off it."""
+    try:
+        front = discover(
+            torch.cat([rows.x, rows.x_choose]),
+            torch.cat([rows.y, rows.y_choose]),
+            names=inputs,
+            time=seconds,
+            seed=settings.seed,
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        return None
+    if not len(front) or not (front.found or _suffices(front.best, model, rows)):
+        return None
+    if formula is not None and _suffices(formula, model, rows):
+        return front.best if front.best.complexity < formula.complexity else None
+    return front.best
+
+
+@torch.no_grad()
+def _suffices(formula: Formula | None, model: KAN, rows: Rows) -> bool:
+    """Whether a short formula does about as well as the network, on the rows that choose."""
+    if formula is None:
+        return False
+    own, network = (
+        float((predict(rows.x_choose) - rows.y_choose).square().mean().sqrt())
+        for predict in (formula, model)
+    )
+    return _explains(formula, own, network, rows.y_choose)
+
+
+def _explains(formula: Formula, own: float, network: float, y: Tensor) -> bool:
+    """Whether a formula is short, whole, and errs about as little as the network."""
+    enough = _AS_GOOD * network + 1e-9 * float(y.std())
+    return not formula.numeric and formula.complexity <= _SHORT and own <= enough
 
 
 def _rivals(rows: Rows, seed: int, say: Say) -> list[Score]:

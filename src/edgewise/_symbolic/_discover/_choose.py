@@ -12,7 +12,7 @@ import torch
 from edgewise._symbolic._discover._front import Front, pareto
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._numbers import exact_numbers, simplified
-from edgewise._symbolic._discover._pool import NATS, Candidate, Clock, Pool
+from edgewise._symbolic._discover._pool import NATS, UNEVEN, Candidate, Clock, Pool
 from edgewise._symbolic._discover._refine import mean_square, refine, standard_errors
 from edgewise._symbolic._discover._rivals import rivals
 from edgewise._symbolic._discover._rows import Rows
@@ -43,7 +43,7 @@ def make_front(
     """
     plain = rows.plain
     rows = rows.unscaled()
-    final = Pool(rows.x, rows.y, Clock(math.inf))
+    final = Pool(rows.x, rows.y, Clock(math.inf), lost=rows.lost)
     mean = Candidate(("c", float(np.mean(rows.y))), float(np.var(rows.y)), 1)
     made: dict[str, tuple[float, Candidate]] = {}
     hopeful = shown(pool)
@@ -51,9 +51,12 @@ def make_front(
         if until is not None and len(made) > 1 and until.left <= 0:
             break
         tree = candidate.tree if candidate is mean else absorbed(plain(candidate.tree))
-        tree = refine(tree, rows.x, rows.y)[0]
-        tree = simplified(tree, rows.x, rows.y, final.rounding)
-        tree, loss = exact_numbers(tree, rows.x, rows.y, final.rounding, given)
+        tree, loss = refine(tree, rows.x, rows.y)
+        floor, unsure = 25 * final.rounding, 1.0
+        if final.is_right_to_digits(Candidate(tree, loss, size(tree))):
+            floor, unsure = max(floor, final.digits), UNEVEN
+        tree = simplified(tree, rows.x, rows.y, floor)
+        tree, loss = exact_numbers(tree, rows.x, rows.y, floor, given, unsure)
         held = mean_square(tree, rows.held_x, rows.held_y)
         refined = Candidate(tree, max(loss, held / 1.5), size(tree))
         made.setdefault(repr(tree), (final.cost(refined), refined))
@@ -70,11 +73,16 @@ def make_front(
     # as a steep tanh for a step: any steeper one is as good, so none is the law
     known = bool(np.isfinite([c.error for c in formulas[0].constants]).all())
     exact = known and best.loss <= 9 * final.rounding and _exact_on_held(best.tree, rows)
-    found = exact or (
-        known
-        and best.size > 1
-        and (finished or best.numbers <= _FEW)
-        and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
+    to_digits = known and not exact and _right_to_digits(best, final, rows)
+    found = (
+        exact
+        or to_digits
+        or (
+            known
+            and best.size > 1
+            and (finished or best.numbers <= _FEW)
+            and is_noise(rows.x[:, rows.kept], rows.y - evaluate(best.tree, rows.x), best.numbers)
+        )
     )
     noise = 0.0 if exact else math.sqrt(best.loss) if found else math.nan
     others = rivals(ranked, rows.x) if found and not exact else []
@@ -83,6 +91,7 @@ def make_front(
         choice=front.index(formulas[0]),
         found=found and not others,
         exact=exact,
+        to_digits=to_digits,
         noise=noise,
         finished=finished,
         seconds=clocks.perf_counter() - begin,
@@ -112,6 +121,14 @@ def _exact_on_held(tree: Tree, rows: Rows) -> bool:
     with np.errstate(all="ignore"):
         r = evaluate(tree, rows.held_x) - rows.held_y
         return bool(np.sqrt(np.mean(r * r)) <= 1e-12 * np.sqrt(np.mean(rows.held_y**2)))
+
+
+def _right_to_digits(best: Candidate, final: Pool, rows: Rows) -> bool:
+    """Whether a brief law is as right as the table's digits can tell, on rows held out as well."""
+    if rows.held_lost is None or not final.is_right_to_digits(best) or not final.is_brief(best):
+        return False
+    limit = rows.held_lost.limit(best.tree, rows.held_x)
+    return best.size > 1 and mean_square(best.tree, rows.held_x, rows.held_y) <= 2 * limit
 
 
 def write(tree: Tree, rows: Rows, names: tuple[str, ...], given: Mapping[str, float]) -> Formula:

@@ -113,13 +113,13 @@ def discover(
             tick = _Watch(progress, rows, names, given).tick
         elif progress:
             tick = shown.enter_context(_Bar()).tick
-        pool = Pool(rows.x[:_SEARCHED], rows.y[:_SEARCHED], Clock(time, clock), tick=tick)
+        pool = _pool(rows, Clock(time, clock), tick)
         try:
             finished = search(pool, rows.kept, dimensions)
         except KeyboardInterrupt:
             return make_front(pool, rows, names, given, False, begin)
         front = make_front(pool, rows, names, given, finished, begin)
-        if front.exact or len(rows.kept) < d:
+        if front.exact or front.to_digits or len(rows.kept) < d:
             return front
         return _with_networks(front, pool, rows, names, given, begin)
 
@@ -130,9 +130,15 @@ def laws(x: Array, y: Array, *, time: float, seed: int) -> Front:
     names = tuple(f"x_{i + 1}" for i in range(x.shape[1]))
     rows = Rows.split(x, y, seed)
     with np.errstate(all="ignore"):
-        pool = Pool(rows.x[:_SEARCHED], rows.y[:_SEARCHED], Clock(_SEARCH * time))
+        pool = _pool(rows, Clock(_SEARCH * time))
         finished = search(pool, rows.kept, None)
         return make_front(pool, rows, names, {}, finished, begin, whole)
+
+
+def _pool(rows: Rows, clock: Clock, tick: Callable[[Pool], None] | None = None) -> Pool:
+    few = slice(_SEARCHED)
+    lost = None if rows.lost is None else rows.lost.take(few)
+    return Pool(rows.x[few], rows.y[few], clock, lost=lost, tick=tick)
 
 
 class _Bar:

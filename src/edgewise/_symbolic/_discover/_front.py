@@ -26,7 +26,9 @@ class Front:
         found: Whether the best formula explains the data, exactly or up to what cannot be told
             from noise, and no other law does so nearly as well. If not, no law is claimed; in noise
             neither is one of several fitted constants where the search was cut off.
-        exact: Whether it is right on all rows to rounding.
+        exact: Whether it is right on all rows to the rounding of float64.
+        to_digits: Whether it is not, but as right as can be told from numbers that are written with
+            so many digits, 5 to 12, or in float32.
         noise: The estimated standard deviation of the noise on y; zero if the law is exact, NaN if
             the best formula leaves more than noise.
         finished: Whether the search went to its end, and was not cut off by the time or by Ctrl-C.
@@ -46,6 +48,7 @@ class Front:
     seconds: float = field(compare=False)
     rivals: tuple[Formula, ...] = ()
     hybrid: Formula | None = None
+    to_digits: bool = False
 
     @property
     def best(self) -> Formula:
@@ -83,6 +86,11 @@ class Front:
         """Whether a law was found, in a sentence."""
         if self.exact:
             return "The marked formula is exact: it misses no row by more than rounding."
+        if self.found and self.to_digits:
+            return (
+                "The marked formula is right to the digits of the table: it misses y by "
+                f"{self.noise:.2g}, which is what rounding accounts for."
+            )
         if self.found:
             return f"The marked formula leaves what looks like noise, of size {self.noise:.2g}."
         if self.rivals:

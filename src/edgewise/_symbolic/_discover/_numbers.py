@@ -15,7 +15,12 @@ _CHANCE = 4.5
 
 
 def exact_numbers(
-    tree: Tree, x: Array, y: Array, rounding: float, given: Mapping[str, float]
+    tree: Tree,
+    x: Array,
+    y: Array,
+    floor: float,
+    given: Mapping[str, float],
+    unsure: float = 1.0,
 ) -> tuple[Tree, float]:
     """Replace constants by exact numbers, the plainest first, and refit the others after each.
 
@@ -23,8 +28,10 @@ def exact_numbers(
         tree: The tree, fitted to the rows.
         x: Inputs, (batch, inputs).
         y: Targets, (batch,).
-        rounding: The mean square error that is no more than rounding.
+        floor: The mean square error below which it does not matter.
         given: Named numbers that may stand in the formula.
+        unsure: How many times a standard error, which takes errors to be alike in all rows, a
+            constant is off.
 
     Returns:
         The tree and its mean square error.
@@ -41,7 +48,7 @@ def exact_numbers(
             if math.isinf(error):  # others can do what it does
                 plain = math.copysign(1.0, value)
                 found.append((0.0, k, Exact(plain, 0.0, Fraction(plain), "1")))
-            elif (near := snap(value, float(error), abs(value), given)) is not None:
+            elif (near := snap(value, unsure * float(error), abs(value), given)) is not None:
                 found.append((near.bits, k, near))
         if not found:
             return tree, loss
@@ -50,7 +57,6 @@ def exact_numbers(
             tree, iter([("c", v) if k != place else ("k", number) for k, v in enumerate(values)])
         )
         trial, error = refine(trial, x, y, 15)
-        floor = 25 * rounding
         gain = 0.5 * len(y) * math.log(max(error, floor) / max(loss, floor))
         if math.isfinite(error) and gain < _CHANCE:
             tree, loss = trial, error
@@ -58,14 +64,13 @@ def exact_numbers(
             refused.add(values[place])
 
 
-def simplified(tree: Tree, x: Array, y: Array, rounding: float) -> Tree:
-    """Leave out parts without which the tree fits as well, but for chance or rounding."""
-    floor = 25 * rounding
+def simplified(tree: Tree, x: Array, y: Array, floor: float) -> Tree:
+    """Leave out parts without which the tree fits as well, but for chance or below the floor."""
     limit = max(mean_square(tree, x, y), floor) * math.exp(2 * _CHANCE / len(y))
     for smaller in _smaller(tree):
         fitted, error = refine(smaller, x, y, 10)
         if error <= limit:
-            return simplified(fitted, x, y, rounding)
+            return simplified(fitted, x, y, floor)
     return tree
 
 

@@ -32,6 +32,10 @@ _RATIONAL = (
     (5, 2),
     (4, 4),
 )
+_SPARE = 10.0
+"""How many times what the digits of a table lost, as a share, a sum of terms may miss at most."""
+_SIGMAS = 5.0
+"""Standard errors above which a coefficient of a rounded table is not zero."""
 
 
 def monomial(problem: Problem) -> None:
@@ -120,11 +124,12 @@ def polynomial(problem: Problem, links: tuple[str, ...], most: int = 260) -> Non
             tried = len(powers)
             problem.pool.clock.check()
             A = monomials(target.x, powers)
-            if (sparse := exact_terms(A, target.y)) is not None:
+            if (sparse := _terms(target, A)) is not None:
                 keep, coef = sparse
                 if len(keep) <= 16:
                     target.offer(as_tree(powers[keep], coef))
-                break
+                if not target.pool.share:  # to a few digits a lower degree may do, and a higher be
+                    break
 
 
 def low_degree(problem: Problem, links: tuple[str, ...]) -> None:
@@ -144,19 +149,44 @@ def low_degree(problem: Problem, links: tuple[str, ...]) -> None:
                 target.offer(as_tree(powers, coef))
 
 
-def exact_terms(A: Array, y: Array, tolerance: float = 1e-9) -> tuple[Array, Array] | None:
-    """The few columns whose sum is y to rounding, or None."""
+def _terms(target: Problem, A: Array) -> tuple[Array, Array] | None:
+    """The few columns whose sum is T(y), as far as the table's digits go; they count in y."""
+    pool = target.pool
+    if not pool.share:
+        return exact_terms(A, target.y)
+    rows = target.gain
+    tolerance = max(1e-9, _SPARE * pool.share) * pool.scale
+    return exact_terms(A * rows[:, None], target.y * rows, tolerance, _SIGMAS)
+
+
+def exact_terms(
+    A: Array, y: Array, tolerance: float | None = None, sigmas: float = 0.0
+) -> tuple[Array, Array] | None:
+    """The few columns whose sum is y to rounding, or None.
+
+    Args:
+        A: The columns, (batch, terms).
+        y: The target, (batch,).
+        tolerance: What each row may miss; by default next to nothing beside the size of y.
+        sigmas: How many standard errors a coefficient that is not zero has.
+    """
+    size = math.sqrt(float((y * y).mean())) or 1.0
+    tolerance = 1e-9 * size if tolerance is None else tolerance
     scale = np.sqrt((A * A).mean(0))
     held = np.arange(len(y)) % 4 == 0
     if not (np.isfinite(A).all() and (scale > 0).all()):
         return None
     coef = np.linalg.lstsq(A[~held] / scale, y[~held], rcond=1e-14)[0]
-    size = math.sqrt(float((y * y).mean())) or 1.0
-    if not np.abs(A[held] / scale @ coef - y[held]).max() < tolerance * size:
+    if not np.abs(A[held] / scale @ coef - y[held]).max() < tolerance:
         return None
-    keep = np.flatnonzero(np.abs(coef) > 1e-7 * np.abs(coef).max())
+    least = np.full(len(coef), 1e-7 * np.abs(coef).max())
+    if sigmas:
+        r = A / scale @ coef - y
+        inverse = np.linalg.pinv(A / scale)
+        least = np.maximum(least, sigmas * np.sqrt((inverse**2).sum(1) * np.mean(r * r)))
+    keep = np.flatnonzero(np.abs(coef) > least)
     coef = np.linalg.lstsq(A[:, keep] / scale[keep], y, rcond=1e-14)[0]
-    if not np.abs(A[:, keep] / scale[keep] @ coef - y).max() < tolerance * size:
+    if not np.abs(A[:, keep] / scale[keep] @ coef - y).max() < tolerance:
         return None
     return keep, coef / scale[keep]
 
@@ -184,14 +214,19 @@ def _fraction(problem: Problem, P: Array, Q: Array) -> Tree | None:
     scale = np.sqrt((A * A).mean(0))
     if not (np.isfinite(A).all() and (scale > 0).all()):
         return None
+    lost = problem.pool.share
     values = np.linalg.eigvalsh((A / scale).T @ (A / scale) / len(y))
-    if values[0] > 1e-11 * values[-1]:
+    if values[0] > max(1e-11, lost**2) * values[-1]:
         return None
     _, s, Vt = np.linalg.svd(A / scale, full_matrices=False)
-    if s[-1] > 1e-11 * s[0] or s[-2] < 1e-10 * s[0]:
+    if s[-1] > max(1e-11, lost) * s[0] or s[-2] < max(1e-10 * s[0], 2 * s[-1]):
         return None
     v = Vt[-1]
-    v = np.where(np.abs(v) > 1e-6 * np.abs(v).max(), v, 0) / scale
+    least = np.full(len(v), 1e-6 * np.abs(v).max())
+    if lost:  # what small changes of A add to v of the other vectors
+        mixed = s[-1] / s[:-1] / math.sqrt(len(y))
+        least = np.maximum(least, _SIGMAS * np.sqrt((mixed[:, None] ** 2 * Vt[:-1] ** 2).sum(0)))
+    v = np.where(np.abs(v) > least, v, 0) / scale
     top, bottom = v[: len(P)], v[len(P) :]
     if not (top.any() and bottom.any()) or (v != 0).sum() > 16:
         return None

@@ -10,16 +10,33 @@ from fractions import Fraction
 
 import numpy as np
 
+from edgewise._symbolic._discover._digits import Lost
+from edgewise._symbolic._discover._numbers import exact_numbers
 from edgewise._symbolic._discover._refine import refine
-from edgewise._symbolic._discover._tree import FUNCTIONS, Array, Tree, constants, number, size
+from edgewise._symbolic._discover._tree import (
+    FUNCTIONS,
+    Array,
+    Tree,
+    constants,
+    inputs_of,
+    number,
+    size,
+)
 from edgewise._symbolic._snap import Exact
 
 NATS = 3.0
 """What a symbol has to be worth in log-likelihood, as in `symbolize`."""
 _ROUNDING = 3e-14
 """The error, as a share of the size of y, that is no more than rounding."""
-
-
+_CLOSE = 1e-4
+"""The error, as a share of the size of y, above which digits of the table do not account for it."""
+UNEVEN = 8.0
+"""How many times its standard error a constant is off where the errors are those of digits: a few
+rows, as near a pole, have most of them."""
+_BRIEF = 6.0
+"""How many symbols, of which a constant is as many, a law may have for each digit of y that it
+gives, and for each of its inputs but the first, to end the search: a longer one may be a smooth
+function that comes near by its constants."""
 _KEPT = 10
 _ALIKE = 1e-9
 _WORDS = {"exp": 1.0, "log": 1.0, "sin": 1.5, "cos": 1.5}
@@ -83,28 +100,34 @@ class Pool:
         y: Targets, (batch,).
         clock: The time.
         noise: The mean square of the noise on y, as far as is known; zero where y is exact.
+        lost: What rounding took from the rows, where y was rounded.
         tick: Called at each candidate, to show progress.
         kept: The best candidates of each size, in symbols and constants.
         seen: The trees that were offered.
         done: Whether an exact formula was found.
         sigma: The noise that the surrogate of a reduced problem leaves, if it is noise.
         guess: That of the whole problem.
+        digits: The mean square error that the digits of the table account for, once a candidate
+            has come down to it.
     """
 
     x: Array
     y: Array
     clock: Clock
     noise: float = 0.0
+    lost: Lost | None = None
     tick: Callable[[Pool], None] | None = None
     kept: dict[int, list[Candidate]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     done: bool = False
     sigma: float = 0.0
     guess: float = 0.0
+    digits: float = 0.0
 
     def __post_init__(self) -> None:
         self.scale = float(np.sqrt(np.mean(self.y**2))) or 1.0
         self.rounding = (_ROUNDING * self.scale) ** 2
+        self.share = 0.0 if self.lost is None else self.lost.share(self.x, self.y)
 
     @property
     def floor(self) -> float:
@@ -134,11 +157,34 @@ class Pool:
         if loss <= self.rounding and not self.noise:
             self.done = True
             raise Stop
+        if self.is_right_to_digits(candidate):
+            tree, loss = exact_numbers(tree, self.x, self.y, self.digits, {}, UNEVEN)
+            candidate = Candidate(tree, loss, size(tree))
+            if self.is_right_to_digits(candidate) and self.is_brief(candidate):
+                self.kept.setdefault(candidate.size + candidate.numbers, []).insert(0, candidate)
+                self.done = True
+                raise Stop
         return candidate
+
+    def is_right_to_digits(self, candidate: Candidate) -> bool:
+        """Whether a candidate is as right as the digits of the table can tell."""
+        if self.lost is None or candidate.loss > (_CLOSE * self.scale) ** 2:
+            return False
+        limit = self.lost.limit(candidate.tree, self.x)
+        if candidate.loss > limit:
+            return False
+        self.digits = min(self.digits or limit, limit)
+        return True
+
+    def is_brief(self, candidate: Candidate) -> bool:
+        """Whether a law is so short beside the digits of y that it is right by no accident."""
+        digits = math.log10(float(np.std(self.y)) / math.sqrt(max(candidate.loss, self.rounding)))
+        most = _BRIEF * (digits + len(inputs_of(candidate.tree)) - 1)
+        return candidate.size + _BRIEF * candidate.numbers <= most
 
     def cost(self, candidate: Candidate) -> float:
         """Error and length together, in nats; less is better."""
-        loss = max(candidate.loss, self.rounding)
+        loss = max(candidate.loss, self.rounding, self.digits)
         return (
             0.5 * len(self.y) * math.log(loss / self.rounding)
             + NATS * (weight(candidate.tree) + candidate.numbers)

@@ -12,6 +12,7 @@ import torch
 
 from edgewise._arrays import tensor_of
 from edgewise._errors import DataError, ShapeError
+from edgewise._symbolic._discover._digits import Lost
 from edgewise._symbolic._discover._tree import Array, Tree, multiply, substitute
 
 _LEAST = 10
@@ -30,6 +31,8 @@ class Rows:
         scales: The powers of ten of the inputs.
         scale: That of y.
         kept: The inputs that vary and are not the same as an earlier one.
+        lost: What rounding took from the rows to fit, where y was rounded.
+        held_lost: The same for the rows held out.
     """
 
     x: Array
@@ -39,6 +42,8 @@ class Rows:
     scales: list[int]
     scale: int
     kept: list[int]
+    lost: Lost | None = None
+    held_lost: Lost | None = None
 
     @classmethod
     def split(cls, x: Array, y: Array, seed: int) -> Rows:
@@ -51,10 +56,14 @@ class Rows:
             same = any(np.array_equal(x[:, i], x[:, k]) for k in kept)
             if np.ptp(x[:, i]) > 0 and not same:
                 kept.append(i)
-        u = x * np.array([10.0**-s for s in scales])
-        v = y * 10.0**-scale
+        factors = np.array([10.0**-s for s in scales])
+        u, v = x * factors, y * 10.0**-scale
         held, fit = order[:count], order[count:]
-        return cls(u[fit], v[fit], u[held], v[held], scales, scale, kept)
+        lost = Lost.of(x, y)
+        if lost is not None:
+            lost = lost.scaled(factors, 10.0**-scale)
+        parts = [None if lost is None else lost.take(rows) for rows in (fit, held)]
+        return cls(u[fit], v[fit], u[held], v[held], scales, scale, kept, *parts)
 
     def plain(self, tree: Tree) -> Tree:
         """A tree for y in the inputs as they were given."""
@@ -77,7 +86,9 @@ class Rows:
     def unscaled(self) -> Rows:
         """The rows as they were given."""
         u, v = 10.0 ** np.array(self.scales), 10.0**self.scale
-        return Rows(self.x * u, self.y * v, self.held_x * u, self.held_y * v, [], 0, self.kept)
+        lost = [None if part is None else part.scaled(u, v) for part in (self.lost, self.held_lost)]
+        fit, held = (self.x * u, self.y * v), (self.held_x * u, self.held_y * v)
+        return Rows(*fit, *held, [], 0, self.kept, *lost)
 
 
 def _power_of_ten(values: Array) -> int:

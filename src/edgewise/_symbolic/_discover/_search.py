@@ -36,7 +36,7 @@ _ALL = (
     "asinsqrt",
     "atanh",
 )
-_POLYNOMIAL = ("id", "inv", "square", "invsquare", "exp")
+_POLYNOMIAL = ("id", "inv", "square", "invsquare", "exp", "logit")
 _SHORT = 10
 """The length of a law, in symbols and constants, up to which one in noise ends the search early."""
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
@@ -70,6 +70,7 @@ def search(
                 if root.width > 1:
                     monomial(root)
                     polynomial(root, _POLYNOMIAL)
+                    _saturated(root)
                     additive(root, _solve_part)
             for i in range(roots[0].width):
                 waves(roots[0], i)
@@ -195,10 +196,17 @@ def _quick(problem: Problem) -> None:
         rational(problem, ("id", "square"))
         _bent(problem)
     elif problem.width <= 2:
-        low_degree(problem, ("id", "inv", "square", "invsquare", "logs"))
+        low_degree(problem, ("id", "inv", "square", "invsquare", "logs", "logit"))
     rows = _rows(problem)
     few = enumerate_expressions(problem.x[rows], 300, 3 if problem.width > 4 else 4)
     regress(problem, few, rows, _PLAIN, pairs=300, offers=3)
+
+
+def _saturated(problem: Problem) -> None:
+    """Logistic functions of a polynomial, up to a height that is one of the inputs."""
+    for i in range(problem.width):
+        if (problem.x[:, i] != 0).all():
+            polynomial(problem.divided(("x", i)), ("logit",), 130)
 
 
 def _one_factor(problem: Problem, seen: View) -> None:

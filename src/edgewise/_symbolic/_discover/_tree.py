@@ -157,6 +157,13 @@ def _nested(part: Any) -> list[float]:
     return constants(part) if part and isinstance(part[0], str) else []
 
 
+def inputs_of(tree: Tree) -> set[int]:
+    """The places of the inputs in a tree."""
+    if tree[0] == "x":
+        return {tree[1]}
+    return set().union(*(inputs_of(part) for part in tree[1:] if isinstance(part, tuple)))
+
+
 def with_constants(tree: Tree, values: Iterator[Tree]) -> Tree:
     """Put other nodes in the place of the constants, in order."""
     if tree[0] == "c":
