@@ -105,6 +105,22 @@ def test_the_page_stands_alone_and_nothing_in_it_runs(law: Run, tmp_path: Path) 
         assert f"{score.rmse:.4g}".replace("-", "−") in found.text
 
 
+def test_a_law_that_the_network_does_not_give_is_searched_for(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(1, 5, (200, 3))
+    y = 6.674 * x[:, 0] * x[:, 1] / x[:, 2] ** 2  # no sum of functions, as the network has to be
+    table = np.column_stack([x, y])
+    np.savetxt(tmp_path / "t.csv", table, "%.7g", delimiter=",", header="m,n,r,F", comments="")
+    found = run(read(tmp_path / "t.csv"), Settings("F", widths=(3, 1), time=20))
+    assert found.searched
+    assert found.is_explained
+    assert str(found.formula).startswith("6.674*x_1*x_2/x_3**2")
+    assert found.scores[1].rmse < 1e-3 * found.scores[0].rmse
+    write(found, tmp_path / "run", COMMAND)
+    page = Reader((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert "searched for in the rows" in page.text
+    assert "1 fitted constant, with" in page.text
+
+
 def test_without_a_formula_the_page_says_why(law: Run, tmp_path: Path) -> None:
     without = replace(
         law, formula=None, formula_note="None was found.", scores=(law.scores[0], *law.scores[2:])

@@ -108,7 +108,8 @@ def _formula(run: Run) -> str:
             table = "<p>A locked edge is c f(a x + b) + d.</p>"
             table += _table(("edge", "constant", "value"), edges)
         drawn += (
-            f"<details><summary>{len(fitted)} fitted constants, with standard errors</summary>"
+            f"<details><summary>{len(fitted)} fitted constant{'s' * (len(fitted) > 1)}, with "
+            "standard errors</summary>"
             f"{table}</details>"
         )
     return _section("Formula", drawn)
@@ -228,6 +229,7 @@ th { text-align: left; font-weight: 600; color: #5a5a5a; }
 td, th { padding: .25rem 1.1rem .25rem 0; border-bottom: 1px solid #e6e6e6; vertical-align: top;
   overflow-wrap: anywhere; }
 tbody td:first-child { overflow-wrap: normal; }
+.beside td:not(:first-child) { white-space: nowrap; } /* numbers */
 td small { display: block; color: #6f6f6f; }
 figure { margin: 0; } figure.wide { text-align: center; }
 img { max-width: 100%; height: auto; } .wide img { max-height: 46rem; }
