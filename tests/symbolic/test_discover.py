@@ -319,6 +319,13 @@ def test_noise_is_told_from_what_is_missed() -> None:
     assert not is_noise(X[:, :2], 0.5 * np.sin(3 * X[:, 0]) + 0.5 * rng.normal(size=len(X)))
 
 
+def test_squares_of_differences_are_written_as_such() -> None:
+    z = np.random.default_rng(1).uniform(0, 5, (200, 4))
+    y = z[:, 0] / (2 * (z[:, 0] - z[:, 1]) ** 2 + (z[:, 2] + z[:, 3]) ** 2)
+    best = ew.discover(z, y, progress=False).best.expr
+    assert str(best) == "x_1/(2*(x_1 - x_2)**2 + (x_3 + x_4)**2)"
+
+
 def test_a_wave_of_many_periods_is_found_among_inputs() -> None:
     z = np.random.default_rng(1).uniform(-3, 3, (200, 2))
     front = ew.discover(z, np.sin(37 * z[:, 0]), progress=False)
@@ -330,7 +337,7 @@ def test_a_damped_wave_is_found_in_noise() -> None:
     t = np.random.default_rng(1).uniform(0, 10, 150)
     noise = 0.01 * np.random.default_rng(2).normal(size=150)
     y = 2 * np.exp(-0.3 * t) * np.cos(2.5 * t) + noise
-    front = ew.discover(t[:, None], y, progress=False)
+    front = ew.discover(t[:, None], y, progress=False, time=25)
     assert front.found
     new = np.linspace(0, 14, 300)
     law = 2 * np.exp(-0.3 * new) * np.cos(2.5 * new)

@@ -351,7 +351,7 @@ def _search(
     if not len(front) or not (front.found or _suffices(front.best, model, rows)):
         return None
     if formula is not None and _suffices(formula, model, rows):
-        return front.best if front.best.complexity < formula.complexity else None
+        return front.best if front.best.complexity <= formula.complexity else None
     return front.best
 
 

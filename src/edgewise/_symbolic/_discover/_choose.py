@@ -73,7 +73,7 @@ def make_front(
     # as a steep tanh for a step: any steeper one is as good, so none is the law
     known = bool(np.isfinite([c.error for c in formulas[0].constants]).all())
     exact = known and best.loss <= 9 * final.rounding and _exact_on_held(best.tree, rows)
-    to_digits = known and not exact and _right_to_digits(best, final, rows)
+    to_digits = known and not exact and _right_to_digits(best.tree, final, rows)
     found = (
         exact
         or to_digits
@@ -123,12 +123,13 @@ def _exact_on_held(tree: Tree, rows: Rows) -> bool:
         return bool(np.sqrt(np.mean(r * r)) <= 1e-12 * np.sqrt(np.mean(rows.held_y**2)))
 
 
-def _right_to_digits(best: Candidate, final: Pool, rows: Rows) -> bool:
+def _right_to_digits(tree: Tree, final: Pool, rows: Rows) -> bool:
     """Whether a brief law is as right as the table's digits can tell, on rows held out as well."""
-    if rows.held_lost is None or not final.is_right_to_digits(best) or not final.is_brief(best):
+    law = Candidate(tree, mean_square(tree, rows.x, rows.y), size(tree))
+    if rows.held_lost is None or not final.is_right_to_digits(law) or not final.is_brief(law):
         return False
-    limit = rows.held_lost.limit(best.tree, rows.held_x)
-    return best.size > 1 and mean_square(best.tree, rows.held_x, rows.held_y) <= 2 * limit
+    limit = rows.held_lost.limit(tree, rows.held_x)
+    return law.size > 1 and mean_square(tree, rows.held_x, rows.held_y) <= 2 * limit
 
 
 def write(tree: Tree, rows: Rows, names: tuple[str, ...], given: Mapping[str, float]) -> Formula:

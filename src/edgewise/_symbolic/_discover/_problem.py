@@ -169,6 +169,12 @@ LINKS: dict[str, Link] = {
             lambda y: np.abs(y * (1 - y)),
             lambda t, s: power(add(("k", 1), ("exp", t)), -1),
         ),
+        Link(
+            "planck",
+            lambda y: np.log(1 / y + 1),
+            lambda y: np.abs(y * (1 + y)),
+            lambda t, s: power(add(("k", -1), ("exp", t)), -1),
+        ),
         Link("asin", np.arcsin, lambda y: np.sqrt(1 - y * y), lambda t, s: ("sin", t)),
         Link("atanh", np.arctanh, lambda y: 1 - y * y, lambda t, s: ("tanh", t)),
         Link(

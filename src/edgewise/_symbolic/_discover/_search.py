@@ -12,7 +12,7 @@ from edgewise._symbolic._discover._library import enumerate_expressions, functio
 from edgewise._symbolic._discover._noise import is_noise
 from edgewise._symbolic._discover._oracles import low_degree, monomial, polynomial, rational
 from edgewise._symbolic._discover._pool import Pool, Stop
-from edgewise._symbolic._discover._problem import Problem
+from edgewise._symbolic._discover._problem import LINKS, Problem, linked
 from edgewise._symbolic._discover._regress import regress
 from edgewise._symbolic._discover._splits import Split, linear_in, part_of, splits
 from edgewise._symbolic._discover._structure import View, lumped, noisier, reductions, view
@@ -36,7 +36,7 @@ _ALL = (
     "asinsqrt",
     "atanh",
 )
-_POLYNOMIAL = ("id", "inv", "square", "invsquare", "exp", "logit")
+_POLYNOMIAL = ("id", "inv", "square", "invsquare", "exp")
 _SHORT = 10
 """The length of a law, in symbols and constants, up to which one in noise ends the search early."""
 _SPLIT = ("id", "log", "inv", "square", "invsquare", "exp")
@@ -192,7 +192,7 @@ def _quick(problem: Problem) -> None:
         return
     monomial(problem)
     if not problem.noise:
-        polynomial(problem, _POLYNOMIAL)
+        polynomial(problem, (*_POLYNOMIAL, "logit"))
         rational(problem, ("id", "square"))
         _bent(problem)
     elif problem.width <= 2:
@@ -203,10 +203,13 @@ def _quick(problem: Problem) -> None:
 
 
 def _saturated(problem: Problem) -> None:
-    """Logistic functions of a polynomial, up to a height that is one of the inputs."""
-    for i in range(problem.width):
-        if (problem.x[:, i] != 0).all():
-            polynomial(problem.divided(("x", i)), ("logit",), 130)
+    """1 / (exp(u) ± 1) of a polynomial or a product of powers u, up to a factor: an input."""
+    factors: list[Tree] = [("x", i) for i in range(problem.width) if (problem.x[:, i] != 0).all()]
+    for target in [problem, *map(problem.divided, factors)]:
+        for name in ("logit", "planck"):
+            if (inner := linked(target, LINKS[name])) is not None:
+                monomial(inner)
+                polynomial(inner, ("id",), 130)
 
 
 def _one_factor(problem: Problem, seen: View) -> None:

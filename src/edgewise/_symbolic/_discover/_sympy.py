@@ -36,7 +36,14 @@ def written(tree: Tree, width: int, x: Array) -> Any:
     expr = to_sympy(tree, sure)
     forms = [expr]
     if sympy.count_ops(expr) <= _LONG:
-        for rewrite in (_tidy, sympy.powsimp, sympy.together, sympy.factor_terms, _expanded):
+        for rewrite in (
+            _tidy,
+            sympy.powsimp,
+            sympy.together,
+            sympy.factor_terms,
+            _expanded,
+            _squared,
+        ):
             try:
                 forms.append(rewrite(forms[0]))
                 if rewrite is _tidy:
@@ -81,6 +88,24 @@ def _tidy(expr: Any) -> Any:
     import sympy
 
     return sympy.powdenest(sympy.powsimp(sympy.expand_power_base(expr)))
+
+
+def _squared(expr: Any) -> Any:
+    """Write c u^2 - 2 c u v + c v^2 as c (u - v)^2."""
+    import sympy
+
+    for total in expr.atoms(sympy.Add):
+        terms = dict(total.as_coefficients_dict())
+        for product in list(terms):
+            u, v = product.args if product.is_Mul and len(product.args) == 2 else (0, 0)
+            c = terms.get(u**2, 0)
+            if c and c == terms.get(v**2, 0) and abs(terms[product]) == 2 * abs(c):
+                sign = 1 if terms[product] * c > 0 else -1
+                for gone in (product, u**2, v**2):
+                    del terms[gone]
+                terms[(u + sign * v) ** 2] = c
+        expr = expr.xreplace({total: sympy.Add(*(c * term for term, c in terms.items()))})
+    return expr
 
 
 def _expanded(expr: Any) -> Any:
