@@ -11,6 +11,8 @@ CMAKE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) 
 export MPLBACKEND := Agg
 export OMP_WAIT_POLICY := PASSIVE # threads that wait do not hold up those that work
 
+test docs: export OPENBLAS_NUM_THREADS := 1 # their processes share the cores
+
 .PHONY: help install demo test slow sanitize lint types imports docs bench format hooks ci clean
 
 help: ## list the targets
