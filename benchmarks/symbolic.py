@@ -1,6 +1,7 @@
 """Laws from tables: how many known equations `discover` finds again, with noise and with units.
 
 python -m benchmarks.symbolic --set feynman --noise 0.1 --units --processes 2
+python -m benchmarks.symbolic --set feynman --digits 6
 
 The equations come from CSV files (`--folder`): formula, variables and ranges in SymPy's words, and
 exponents of units. Runs are kept in .bench/symbolic-*.jsonl; what is there is not run again.
@@ -14,6 +15,7 @@ import json
 import multiprocessing
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +124,42 @@ def is_same_law(found: sympy.Expr, row: dict[str, str], noise: float) -> bool:
     return is_equal(refitted, row)
 
 
-def run(task: tuple[dict[str, str], float, bool, int, float]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Kind:
+    """A kind of table: a set of equations, and how its rows are spoilt or explained."""
+
+    name: str
+    noise: float = 0.0
+    units: bool = False
+    digits: int | None = None
+
+    def __str__(self) -> str:
+        words = [self.name, f"{self.noise:g}", *(["units"] * self.units)]
+        return "-".join([*words, *([f"digits{self.digits}"] if self.digits else [])])
+
+    @classmethod
+    def read(cls, text: str) -> Kind:
+        """The kind that is written so."""
+        name, noise, *rest = text.split("-")
+        digits = [int(word.removeprefix("digits")) for word in rest if word.startswith("digits")]
+        return cls(name, float(noise), "units" in rest, digits[0] if digits else None)
+
+    @property
+    def tolerance(self) -> float:
+        """How much, as a share, the numbers of a formula may be off."""
+        return self.noise or (10.0 ** (1 - self.digits) if self.digits else 0.0)
+
+
+def run(task: tuple[dict[str, str], Kind, int, float]) -> dict[str, Any]:
     """Search for one equation."""
-    row, noise, with_units, seed, seconds = task
+    row, kind, seed, seconds = task
     x, y = sample(row, ROWS, seed)
-    size = noise * float(np.sqrt(np.mean(y * y)))  # as SRBench and PhySO count noise
+    size = kind.noise * float(np.sqrt(np.mean(y * y)))  # as SRBench and PhySO count noise
     y = y + size * np.random.default_rng(seed + 1).normal(size=len(y))
+    if kind.digits:
+        x, y = (np.vectorize(lambda v: float(f"{v:.{kind.digits}g}"))(table) for table in (x, y))
     units = None
-    if with_units:
+    if kind.units:
         units = [[float(e) for e in u.split(",")] for u in row["units"].split(";")]
         units.append([float(e) for e in row["output_units"].split(",")])
     begin = time.process_time()
@@ -143,7 +173,10 @@ def run(task: tuple[dict[str, str], float, bool, int, float]) -> dict[str, Any]:
     found = front.best.expr
 
     def is_law(formula: ew.Formula) -> bool:
-        return is_same_law(formula.expr, row, noise) if noise else is_equal(formula.expr, row)
+        tolerance = kind.tolerance
+        return (
+            is_same_law(formula.expr, row, tolerance) if tolerance else is_equal(formula.expr, row)
+        )
 
     judged = is_law(front.best)
     among = next(
@@ -193,23 +226,16 @@ def cause(row: dict[str, str], x: Any, y: Any, front: ew.Front, among: str) -> s
 
 
 def study(
-    folder: Path,
-    name: str,
-    noise: float,
-    with_units: bool,
-    processes: int,
-    seed: int,
-    seconds: float,
+    folder: Path, kind: Kind, processes: int, seed: int, seconds: float
 ) -> list[dict[str, Any]]:
     """Run a set of equations, or take from the cache what has run."""
     CACHE.mkdir(exist_ok=True)
-    kind = f"{name}-{noise:g}{'-units' if with_units else ''}-{seed}"
-    path = CACHE / f"symbolic-{kind}.jsonl"
+    path = CACHE / f"symbolic-{kind}-{seed}.jsonl"
     done = {}
     if path.exists():
         done = {r["id"]: r for r in map(json.loads, path.read_text().splitlines())}
-    rows = equations(folder, name)
-    tasks = [(row, noise, with_units, seed, seconds) for row in rows if row["id"] not in done]
+    rows = equations(folder, kind.name)
+    tasks = [(row, kind, seed, seconds) for row in rows if row["id"] not in done]
     with path.open("a") as log, multiprocessing.get_context("spawn").Pool(processes) as pool:
         for n, result in enumerate(pool.imap_unordered(run, tasks), 1):
             done[result["id"]] = result
@@ -219,15 +245,15 @@ def study(
     return [done[row["id"]] for row in rows]
 
 
-def summary(name: str, noise: float, with_units: bool, results: list[dict[str, Any]]) -> list[str]:
+def summary(kind: Kind, results: list[dict[str, Any]]) -> list[str]:
     """A line of the table."""
     right = sum(r["equal"] for r in results)
     claimed = sum(bool(r.get("found")) and not r["equal"] for r in results)
     times = [r["seconds"] for r in results if "seconds" in r]
     return [
-        name,
-        f"{100 * noise:g} %",
-        "yes" if with_units else "no",
+        kind.name,
+        f"{kind.digits} digits" if kind.digits else f"{100 * kind.noise:g} %",
+        "yes" if kind.units else "no",
         f"{right} of {len(results)} ({100 * right / max(len(results), 1):.0f} %)",
         str(claimed),
         f"{np.median(times):.1f}" if times else "",
@@ -255,18 +281,20 @@ TEXT = f"""How many known equations `discover` finds again.
 {ROWS} rows drawn evenly from the ranges of each equation, at most {SECONDS} s of CPU time. Noise
 is a share of the root mean square of y, as SRBench counts it. Without noise an equation counts as
 found where `best` equals it by SymPy, or to 1e-9 of y on 500 new rows inside of the ranges and on
-500 from a box wider by a quarter on each side, where positive inputs stay positive. With noise its
-floating-point numbers are first refitted to exact rows, and none may move by more than five times
-the noise (at least 1e-3); then the same holds. *Wrong claims* are formulas with `found` that are
-not the law. A formula that is right but has `rivals` counts as found, and not as a claim. A set may
-have run in part and with less time; the counts say on how many equations."""
+500 from a box wider by a quarter on each side, where positive inputs stay positive. With noise, or
+with inputs and y rounded to some digits, its floating-point numbers are first refitted to exact
+rows, and none may move by more than five times the noise (at least 1e-3); then the same holds.
+*Wrong claims* are formulas with `found` that are not the law. A formula that is right but has
+`rivals` counts as found, and not as a claim. A set may have run in part and with less time; the
+counts say on how many equations."""
 
 STUDIES = (
-    ("feynman", 0.0, False),
-    ("feynman", 0.0, True),
-    ("feynman", 0.01, False),
-    ("feynman", 0.1, True),
-    ("classic", 0.0, False),
+    Kind("feynman"),
+    Kind("feynman", units=True),
+    Kind("feynman", digits=6),
+    Kind("feynman", noise=0.01),
+    Kind("feynman", noise=0.1, units=True),
+    Kind("classic"),
 )
 
 
@@ -276,21 +304,14 @@ def main() -> None:
     parser.add_argument("--set", choices=("feynman", "classic"))
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--units", action="store_true")
+    parser.add_argument("--digits", type=int, help="round inputs and y to so many digits")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    chosen = [(options.set, options.noise, options.units)] if options.set else list(STUDIES)
-    for name, noise, with_units in chosen:
-        study(
-            options.folder,
-            name,
-            noise,
-            with_units,
-            options.processes,
-            options.seed,
-            options.seconds,
-        )
+    asked = Kind(options.set or "", options.noise, options.units, options.digits)
+    for kind in [asked] if options.set else STUDIES:
+        study(options.folder, kind, options.processes, options.seed, options.seconds)
     write_page(options.seed)
 
 
@@ -299,19 +320,17 @@ def write_page(seed: int) -> None:
     table: list[list[str]] = []
     missed: list[list[str]] = []
     for path in sorted(CACHE.glob(f"symbolic-*-{seed}.jsonl")):
-        words = path.stem.removeprefix("symbolic-").split("-")
+        kind = Kind.read(path.stem.removeprefix("symbolic-").removesuffix(f"-{seed}"))
         results = list(
             {r["id"]: r for r in map(json.loads, path.read_text().splitlines())}.values()
         )
-        noise, with_units = float(words[1]), "units" in words
-        table.append(summary(words[0], noise, with_units, results))
-        label = f"{words[0]}, {100 * noise:g} %{', units' if with_units else ''}"
-        missed += causes(label, results)
+        table.append(summary(kind, results))
+        missed += causes(", ".join(table[-1][:2] + ["units"] * kind.units), results)
     _page.write(
         "symbolic",
         "Laws from tables",
         TEXT,
-        ["set", "noise", "units", "found", "wrong claims", "median CPU s", "not found"],
+        ["set", "noise or rounding", "units", "found", "wrong claims", "median CPU s", "not found"],
         table,
         "What was not found, by cause:\n\n"
         + _page.table(["set", "cause", "equations", "which"], missed),
