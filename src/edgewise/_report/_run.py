@@ -29,7 +29,7 @@ TEST_SHARE = 0.2
 CHOOSE_SHARE = 0.2  # of the rows that are no test rows
 _FIT_SHARE, _PRUNE_SHARE, _READ_SHARE = 0.5, 0.15, 0.2  # of the time; what is left is to search
 _SHORT = 60  # parts: symbols, numbers, operations
-_LEAST = 1.0  # seconds: with less it is not worth to begin
+_LEAST = 1.0  # seconds below which a search is not begun
 _AS_GOOD = 1.25  # so much larger may the error of a formula be that explains what the network found
 
 Say = Callable[[str], None]
