@@ -108,7 +108,8 @@ class Pool:
         sigma: The noise that the surrogate of a reduced problem leaves, if it is noise.
         guess: That of the whole problem.
         digits: The mean square error that the digits of the table account for, once a candidate
-            has come down to it.
+            has come down to it: `is_right_to_digits` notes it.
+        share: The largest share of a column that was lost.
     """
 
     x: Array
